@@ -1,0 +1,14 @@
+namespace ZeroFlow.Pipeline.Flow;
+
+/// <summary>
+/// What flows between Dataflow stages. An error travels in its message: a stage that meets one passes it on untouched,
+/// so that order and completion hold whatever happens to a single message.
+/// </summary>
+public interface IStageMessage
+{
+    /// <summary>The first error that happened to this message, if any.</summary>
+    Exception? Fault { get; set; }
+
+    /// <summary>Payload bytes, for metrics.</summary>
+    long Bytes { get; }
+}

@@ -1,0 +1,8 @@
+namespace ZeroFlow.Pipeline.Flow;
+
+/// <summary>The explicit bounds of one Dataflow stage. There are no defaults: each is derived where the graph is built.</summary>
+/// <param name="Name">The stage's name in the design.</param>
+/// <param name="Capacity">Most messages in the stage at once: queued, in work, and finished but not yet taken.</param>
+/// <param name="Parallelism">Messages worked on at once.</param>
+/// <param name="Ordered">Whether results leave in the order in which messages entered.</param>
+public sealed record StageOptions(string Name, int Capacity, int Parallelism, bool Ordered);
