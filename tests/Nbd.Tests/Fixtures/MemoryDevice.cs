@@ -1,0 +1,135 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Tests.Fixtures;
+
+/// <summary>A block device in an array, whose operations can be held back and made to fail.</summary>
+internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
+{
+    private readonly Lock _lock = new();
+    private readonly List<Held> _held = [];
+    private readonly byte[] _bytes = new byte[info.SizeBytes];
+    private int _started;
+
+    public ExportInfo Info { get; set; } = info;
+
+    public byte[] Bytes => _bytes;
+
+    /// <summary>Called with the name of each operation; a task that it returns is awaited first.</summary>
+    public Func<string, Task?>? Gate { get; set; }
+
+    /// <summary>When it returns an exception for an operation, the operation fails with it.</summary>
+    public Func<string, Exception?>? Fault { get; set; }
+
+    /// <summary>Operations whose name is in the set wait for <see cref="ReleaseHeld"/>.</summary>
+    public HashSet<string> HeldOperations { get; } = [];
+
+    public List<string> Log { get; } = [];
+
+    public bool KeepsLog { get; set; }
+
+    public int Started => Volatile.Read(ref _started);
+
+    public int HeldCount
+    {
+        get
+        {
+            lock (_lock) return _held.Count;
+        }
+    }
+
+    /// <summary>Lets the held operations go on, oldest first or newest first.</summary>
+    public void ReleaseHeld(bool newestFirst = false, int count = int.MaxValue)
+    {
+        for (; count > 0; count--)
+        {
+            Held next;
+            lock (_lock)
+            {
+                if (_held.Count == 0) return;
+                int index = newestFirst ? _held.Count - 1 : 0;
+                next = _held[index];
+                _held.RemoveAt(index);
+            }
+
+            next.TrySetResult();
+        }
+    }
+
+    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        ValueTask turn = EnterAsync("read", $"read {offset} {destination.Length}", cancellation);
+        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        turn.GetAwaiter().GetResult();
+        _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
+        return ValueTask.CompletedTask;
+
+        async ValueTask Later(ValueTask wait)
+        {
+            await wait;
+            _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
+        }
+    }
+
+    public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        ValueTask turn = EnterAsync(
+            "write", $"write {offset} {payload.Length}{(forceUnitAccess ? " fua" : "")}", cancellation);
+        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        turn.GetAwaiter().GetResult();
+        payload.Span.CopyTo(_bytes.AsSpan((int)offset));
+        payload.Release();
+        return ValueTask.CompletedTask;
+
+        async ValueTask Later(ValueTask wait)
+        {
+            try
+            {
+                await wait;
+                payload.Span.CopyTo(_bytes.AsSpan((int)offset));
+            }
+            finally
+            {
+                payload.Release();
+            }
+        }
+    }
+
+    public async ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        await EnterAsync("zero", $"zero {range.Offset} {range.Length}{(forceUnitAccess ? " fua" : "")}", cancellation);
+        _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
+    }
+
+    public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", "flush", cancellation);
+
+    public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
+    {
+        extents[0] = new BlockStatus(range.Length, IsHole: false);
+        return 1;
+    }
+
+    public void Prefetch(BlockRange range) => Note($"prefetch {range.Offset} {range.Length}");
+
+    private ValueTask EnterAsync(string operation, string description, CancellationToken cancellation)
+    {
+        Note(description);
+        Interlocked.Increment(ref _started);
+        if (Fault?.Invoke(operation) is { } fault) return ValueTask.FromException(fault);
+        if (Gate?.Invoke(operation) is { } gate) return new ValueTask(gate.WaitAsync(cancellation));
+        if (!HeldOperations.Contains(operation)) return ValueTask.CompletedTask;
+        var held = new Held();
+        lock (_lock) _held.Add(held);
+        return new ValueTask(held.Task.WaitAsync(cancellation));
+    }
+
+    private void Note(string description)
+    {
+        if (!KeepsLog) return;
+        lock (_lock) Log.Add(description);
+    }
+
+    private sealed class Held() : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+}
