@@ -77,5 +77,21 @@ internal static class ListenSockets
         }
     }
 
-    private static bool IsSocket(string path) => new FileInfo(path) is { Length: 0, LinkTarget: null };
+    private static bool IsSocket(string path)
+    {
+        try
+        {
+            // Sockets cannot be opened, and the file API has no other way to ask.
+            File.OpenHandle(path).Dispose();
+            return false;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
 }

@@ -1,6 +1,5 @@
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
-using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Tests.Fixtures;
@@ -16,9 +15,6 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
     public ExportInfo Info { get; set; } = info;
 
     public byte[] Bytes => _bytes;
-
-    /// <summary>Called with the name of each operation; a task that it returns is awaited first.</summary>
-    public Func<string, Task?>? Gate { get; set; }
 
     /// <summary>When it returns an exception for an operation, the operation fails with it.</summary>
     public Func<string, Exception?>? Fault { get; set; }
@@ -60,7 +56,7 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
     {
-        ValueTask turn = EnterAsync("read", $"read {offset} {destination.Length}", cancellation);
+        ValueTask turn = EnterAsync("read", offset, destination.Length, false, cancellation);
         if (!turn.IsCompletedSuccessfully) return Later(turn);
         turn.GetAwaiter().GetResult();
         _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
@@ -75,8 +71,7 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
     {
-        ValueTask turn = EnterAsync(
-            "write", $"write {offset} {payload.Length}{(forceUnitAccess ? " fua" : "")}", cancellation);
+        ValueTask turn = EnterAsync("write", offset, payload.Length, forceUnitAccess, cancellation);
         if (!turn.IsCompletedSuccessfully) return Later(turn);
         turn.GetAwaiter().GetResult();
         payload.Span.CopyTo(_bytes.AsSpan((int)offset));
@@ -99,11 +94,11 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public async ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
     {
-        await EnterAsync("zero", $"zero {range.Offset} {range.Length}{(forceUnitAccess ? " fua" : "")}", cancellation);
+        await EnterAsync("zero", range.Offset, range.Length, forceUnitAccess, cancellation);
         _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
     }
 
-    public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", "flush", cancellation);
+    public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);
 
     public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
     {
@@ -111,24 +106,23 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
         return 1;
     }
 
-    public void Prefetch(BlockRange range) => Note($"prefetch {range.Offset} {range.Length}");
+    public void Prefetch(BlockRange range) => Note("prefetch", range.Offset, range.Length, false);
 
-    private ValueTask EnterAsync(string operation, string description, CancellationToken cancellation)
+    private ValueTask EnterAsync(string operation, long offset, long length, bool isForced, CancellationToken cancellation)
     {
-        Note(description);
+        Note(operation, offset, length, isForced);
         Interlocked.Increment(ref _started);
         if (Fault?.Invoke(operation) is { } fault) return ValueTask.FromException(fault);
-        if (Gate?.Invoke(operation) is { } gate) return new ValueTask(gate.WaitAsync(cancellation));
         if (!HeldOperations.Contains(operation)) return ValueTask.CompletedTask;
         var held = new Held();
         lock (_lock) _held.Add(held);
         return new ValueTask(held.Task.WaitAsync(cancellation));
     }
 
-    private void Note(string description)
+    private void Note(string operation, long offset, long length, bool isForced)
     {
         if (!KeepsLog) return;
-        lock (_lock) Log.Add(description);
+        lock (_lock) Log.Add($"{operation} {offset} {length}{(isForced ? " fua" : "")}");
     }
 
     private sealed class Held() : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
