@@ -1,7 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Serving;
@@ -38,7 +37,8 @@ internal static class ServerHost
         ServeSettings settings, PipelineMetrics pipeline, MetricCollector collector, TextWriter output)
     {
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        AddLogging(builder.Logging, settings.LogLevel);
+        ServerLog.Configure(builder.Logging, settings.LogLevel);
+        ServerLog.WriteToStandardError(builder.Logging);
         builder.Services.Configure<HostOptions>(options =>
             options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
@@ -57,22 +57,5 @@ internal static class ServerHost
         });
         builder.Services.AddHostedService(services => services.GetRequiredService<ServeService>());
         return builder.Build();
-    }
-
-    // Standard output is for what a person asked for; the log goes to standard error, one line for each event.
-    private static void AddLogging(ILoggingBuilder logging, LogLevel level)
-    {
-        logging.SetMinimumLevel(level);
-        logging.AddFilter("Microsoft", level < LogLevel.Warning ? LogLevel.Warning : level);
-        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        logging.Configure(options => options.ActivityTrackingOptions = ActivityTrackingOptions.None);
-        logging.AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.UseUtcTimestamp = true;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-        });
-        logging.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
     }
 }

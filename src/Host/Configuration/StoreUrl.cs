@@ -24,8 +24,9 @@ internal static class StoreUrl
             return "holds credentials, which come from the AWS environment variables or profile files only.";
         return uri.Scheme switch
         {
-            "file" when uri.Host.Length == 0 && uri.AbsolutePath.Length > 1 => null,
-            "s3" when uri.Host.Length > 0 => null,
+            // A bare path parses as a file URI, too.
+            "file" when url.StartsWith("file:///", StringComparison.Ordinal) && uri.AbsolutePath.Length > 1 => null,
+            "s3" when url.StartsWith("s3://", StringComparison.Ordinal) && uri.Host.Length > 0 => null,
             _ => Form,
         };
     }
