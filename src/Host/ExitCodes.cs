@@ -17,7 +17,9 @@ internal static class ExitCodes
     /// <summary>Another server took the store over. Restarting would take it back.</summary>
     public const int Fenced = 3;
 
-    /// <summary>The local log or the store failed while serving. What was acknowledged is recovered at the next start.</summary>
+    /// <summary>
+    /// The local log or the store failed while serving. What was acknowledged is recovered at the next start.
+    /// </summary>
     public const int StorageFailed = 4;
 
     /// <summary>The code for a start that ended with <paramref name="fault"/>.</summary>

@@ -110,7 +110,8 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private static Task RefuseAsync(HttpContext context)
     {
         context.Response.StatusCode = StatusCodes.Status404NotFound;
-        return WriteAsync(context, "text/plain; charset=utf-8", "There are /healthz, /readyz and /metrics.\n"u8.ToArray());
+        byte[] hint = "There are /healthz, /readyz and /metrics.\n"u8.ToArray();
+        return WriteAsync(context, "text/plain; charset=utf-8", hint);
     }
 
     private static Task WriteAsync(HttpContext context, string contentType, ReadOnlyMemory<byte> body)

@@ -18,13 +18,16 @@ internal static class ParseErrors
         foreach (string token in parsed.UnmatchedTokens)
         {
             bool isOption = token.StartsWith('-');
-            if (isOption) errors.Add($"There is no option {token.Split('=')[0]}; see zeroflow {CommandName(parsed)}--help.");
-            else if (!hideNext) errors.Add($"\"{token}\" is neither a command nor an option; see zeroflow --help.");
+            if (isOption)
+                errors.Add($"There is no option {token.Split('=')[0]}; see zeroflow {CommandName(parsed)}--help.");
+            else if (!hideNext)
+                errors.Add($"\"{token}\" is neither a command nor an option; see zeroflow --help.");
             hideNext = isOption;
         }
 
         // The messages about unmatched arguments repeat them whole; those about single options do not come here twice.
-        foreach (ParseError error in parsed.Errors.Where(e => e.SymbolResult is OptionResult)) errors.Add(error.Message);
+        foreach (ParseError error in parsed.Errors.Where(e => e.SymbolResult is OptionResult))
+            errors.Add(error.Message);
         if (!errors.Any && parsed.Errors.Count > 0) errors.Add("A command is missing; see zeroflow --help.");
         return errors;
     }

@@ -3,7 +3,9 @@ using ZeroFlow.Host.Configuration;
 
 namespace ZeroFlow.Host.Commands;
 
-/// <summary>The options of <c>zeroflow serve</c>, each of which sets one key. Their values are checked with all others.</summary>
+/// <summary>
+/// The options of <c>zeroflow serve</c>, each of which sets one key. Their values are checked with all others.
+/// </summary>
 internal sealed class ServeOptions
 {
     private readonly List<(Option<string> Option, string Key)> _single = [];
@@ -44,7 +46,9 @@ internal sealed class ServeOptions
             "--passphrase-file", SettingKeys.PassphraseFile, "FILE",
             $"File with the passphrase, readable by its owner only; otherwise {PassphraseSource.Variable} is used.");
         command.Add(_config);
-        Add("--log-level", SettingKeys.LogLevel, "LEVEL", "trace, debug, information, warning, error [default: information]");
+        Add(
+            "--log-level", SettingKeys.LogLevel, "LEVEL",
+            "trace, debug, information, warning, error [default: information]");
         command.Add(_set);
 
         void Add(string name, string key, string value, string description)
@@ -79,5 +83,5 @@ internal sealed class ServeOptions
 
     // An option with the wrong number of values was reported by the parser already.
     private static string? ValueOf(ParseResult parsed, Option<string> option) =>
-        parsed.GetResult(option) is { Errors: var found } result && !found.Any() ? result.GetValueOrDefault<string>() : null;
+        parsed.GetResult(option) is { } result && !result.Errors.Any() ? result.GetValueOrDefault<string>() : null;
 }

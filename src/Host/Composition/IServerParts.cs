@@ -1,6 +1,7 @@
 using System.Net;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Composition;
 
@@ -8,7 +9,7 @@ namespace ZeroFlow.Host.Composition;
 internal interface IServerParts
 {
     /// <summary>Opens the store.</summary>
-    /// <exception cref="Pipeline.Faults.StorageFaultException">It cannot be opened; the message says why.</exception>
+    /// <exception cref="StorageFaultException">It cannot be opened; the message says why.</exception>
     Task<IStoreEngine> OpenStoreAsync(CancellationToken cancellation);
 
     /// <summary>Makes the NBD server for <paramref name="exports"/>; it does not listen yet.</summary>
@@ -21,8 +22,8 @@ internal interface IStoreEngine : IAsyncDisposable
     /// <summary>The exports of the store.</summary>
     IExportDirectory Exports { get; }
 
-    /// <summary>Fails with the one reason for which the store must stop; never completes otherwise.</summary>
-    Task Fatal { get; }
+    /// <summary>Completes with the one reason for which the store must stop; otherwise never.</summary>
+    Task<StorageFaultException> Fatal { get; }
 
     /// <summary>Creates an export when it is missing, and sets its level when that differs.</summary>
     Task EnsureExportAsync(ExportSpec export, CancellationToken cancellation);
@@ -32,14 +33,16 @@ internal interface IStoreEngine : IAsyncDisposable
 }
 
 /// <summary>What a stopped store leaves for its next start.</summary>
-/// <param name="BytesLeft">Payload bytes that only the local log holds.</param>
-/// <param name="RecordsLeft">Records that only the local log holds; zero means that everything is published.</param>
-internal readonly record struct StopSummary(long BytesLeft, long RecordsLeft);
+/// <param name="EverythingPublished">The bucket holds all that was acknowledged.</param>
+/// <param name="BytesLeft">Bytes that only the local log holds.</param>
+internal readonly record struct StopSummary(bool EverythingPublished, long BytesLeft);
 
 /// <summary>The listening side.</summary>
 internal interface INbdEndpoint : IAsyncDisposable
 {
-    /// <summary>The TCP address that is listened on, with its actual port; null before the start and without TCP.</summary>
+    /// <summary>
+    /// The TCP address that is listened on, with its actual port; null before the start and without TCP.
+    /// </summary>
     IPEndPoint? ListeningOn { get; }
 
     /// <summary>Begins to listen.</summary>

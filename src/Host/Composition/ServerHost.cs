@@ -9,11 +9,13 @@ using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Host.Composition;
 
-/// <summary>Puts a server together and runs it under the generic host, which turns SIGTERM and SIGINT into a stop.</summary>
+/// <summary>
+/// Puts a server together and runs it under the generic host, which turns SIGTERM and SIGINT into a stop.
+/// </summary>
 internal static class ServerHost
 {
-    // File I/O blocks pool threads on Linux. The pool adds threads above its minimum only one at a time, so that a burst
-    // of syncs and cache reads would stall everything else for seconds.
+    // File I/O blocks pool threads on Linux. Above its minimum the pool adds threads one at a time, so that a burst of
+    // syncs and cache reads would stall everything else for seconds.
     private const int PoolThreadsMin = 32;
 
     // Beyond the times that draining and publishing are allowed: syncing the log, closing sockets and files.

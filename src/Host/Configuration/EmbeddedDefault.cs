@@ -61,8 +61,8 @@ internal sealed class EmbeddedDefault(string workingDirectory)
         if (Directory.Exists(StoreDirectory) && Directory.EnumerateFileSystemEntries(StoreDirectory).Any())
         {
             throw new IOException(
-                $"The passphrase file {PassphraseFile} is missing, but {StoreDirectory} holds a store: put the file back "
-                + $"or set {PassphraseSource.Variable}.");
+                $"The passphrase file {PassphraseFile} is missing, but {StoreDirectory} holds a store: put the "
+                + $"file back or set {PassphraseSource.Variable}.");
         }
 
         CreatePassphrase();

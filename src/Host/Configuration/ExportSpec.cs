@@ -12,12 +12,13 @@ internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel L
 {
     /// <summary>What an export may look like, for messages.</summary>
     public const string Form =
-        "NAME:SIZE[:LEVEL], with a name of 1 to 255 bytes without ':', ',' or control characters, a size from 1 to 1024T"
-        + " in bytes or with K, M, G or T (1024 each), and the level journaled (default) or published";
+        "NAME:SIZE[:LEVEL], with a name of 1 to 255 bytes without ':', ',', '@' or control characters, a size up to 16T"
+        + " in bytes or with K, M, G or T (1024 each) that is a multiple of 512, and the level journaled"
+        + " (default) or published";
 
-    // The map costs memory in proportion to what is written, not to the size, so the limit only keeps sums far from
-    // overflow and typing errors visible.
-    private const long SizeBytesMax = 1L << 50;
+    // The limits are those of the store, which checks them again: here they are found before anything is opened.
+    private const long SizeBytesMax = 16L << 40;
+    private const int SectorBytes = 512;
     private const int NameBytesMax = 255;
 
     /// <summary>Reads <see cref="Form"/>.</summary>
@@ -26,7 +27,8 @@ internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel L
         export = null;
         string[] parts = text.Split(':');
         if (parts.Length is < 2 or > 3 || !IsName(parts[0])) return false;
-        if (!Quantities.TryParseSize(parts[1], out long size) || size is < 1 or > SizeBytesMax) return false;
+        if (!Quantities.TryParseSize(parts[1], out long size)) return false;
+        if (size is < SectorBytes or > SizeBytesMax || size % SectorBytes != 0) return false;
         if (!TryParseLevel(parts.Length == 3 ? parts[2] : "journaled", out DurabilityLevel level)) return false;
         export = new ExportSpec(parts[0], size, level);
         return true;
@@ -34,7 +36,7 @@ internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel L
 
     private static bool IsName(string name) =>
         name.Length > 0 && Encoding.UTF8.GetByteCount(name) <= NameBytesMax && !name.Contains(',')
-        && !name.Any(char.IsControl);
+        && !name.Contains('@') && !name.Any(char.IsControl);
 
     private static bool TryParseLevel(string text, out DurabilityLevel level)
     {

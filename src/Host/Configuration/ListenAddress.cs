@@ -9,7 +9,8 @@ internal static class ListenAddress
 {
     /// <summary>What an address may look like, for messages.</summary>
     public const string Form =
-        "HOST:PORT, where HOST is an IP address ([::1] for IPv6) or localhost, and PORT is 0 to 65535 (0 picks a free one)";
+        "HOST:PORT, where HOST is an IP address ([::1] for IPv6) or localhost, and PORT is 0 to 65535"
+        + " (0 picks a free one)";
 
     /// <summary>
     /// Reads <see cref="Form"/>. Other host names are refused: which of their addresses to listen on would be a guess.

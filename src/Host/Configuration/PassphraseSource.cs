@@ -32,7 +32,7 @@ internal sealed class PassphraseSource(SettingLayers layers, ServeInputs inputs,
     /// <summary>
     /// Reads a passphrase file, which nobody but its owner may read or write. Line ends at its end do not count.
     /// </summary>
-    /// <exception cref="IOException">It cannot be read, or others could read it; the message is one sentence.</exception>
+    /// <exception cref="IOException">It cannot be read, or others could; the message is one sentence.</exception>
     public static Secret ReadFile(string path)
     {
         const UnixFileMode others =
@@ -42,7 +42,8 @@ internal sealed class PassphraseSource(SettingLayers layers, ServeInputs inputs,
             if ((File.GetUnixFileMode(path) & others) != 0)
             {
                 throw new IOException(
-                    $"The passphrase file {path} can be read or written by others; allow only its owner: chmod 600 {path}");
+                    $"The passphrase file {path} can be read or written by others; allow only its owner: "
+                    + $"chmod 600 {path}");
             }
 
             string text = File.ReadAllText(path).TrimEnd('\r', '\n');

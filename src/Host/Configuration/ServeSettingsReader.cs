@@ -6,7 +6,9 @@ using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
 
-/// <summary>Turns layers of texts into <see cref="ServeSettings"/>, and says everything that is wrong at once.</summary>
+/// <summary>
+/// Turns layers of texts into <see cref="ServeSettings"/>, and says everything that is wrong at once.
+/// </summary>
 internal sealed class ServeSettingsReader
 {
     private const string DefaultListen = "127.0.0.1:10809";

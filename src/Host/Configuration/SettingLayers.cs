@@ -13,7 +13,9 @@ namespace ZeroFlow.Host.Configuration;
 /// </remarks>
 internal sealed class SettingLayers
 {
-    /// <summary>What the names of environment variables begin with; <c>__</c> also separates the parts of a key.</summary>
+    /// <summary>
+    /// What the names of environment variables begin with; <c>__</c> also separates the parts of a key.
+    /// </summary>
     public const string EnvironmentPrefix = "ZEROFLOW__";
 
     /// <summary>The file that is read from the working directory when it is there and no other is named.</summary>
@@ -34,7 +36,9 @@ internal sealed class SettingLayers
         return layers;
     }
 
-    /// <summary>The value that wins, and how high its layer is: 0 for the command line, 1 environment, 2 file.</summary>
+    /// <summary>
+    /// The value that wins, and how high its layer is: 0 for the command line, 1 environment, 2 file.
+    /// </summary>
     public Setting? Find(string key, out int layer)
     {
         for (layer = 0; layer < _highestFirst.Length; layer++)
@@ -50,7 +54,9 @@ internal sealed class SettingLayers
     /// <inheritdoc cref="Find(string, out int)"/>
     public Setting? Find(string key) => Find(key, out _);
 
-    /// <summary>The exports of the highest layer that names any; a single text may hold several, separated by commas.</summary>
+    /// <summary>
+    /// The exports of the highest layer that names any; a single text may hold several, separated by commas.
+    /// </summary>
     public IReadOnlyList<Setting> FindExports()
     {
         foreach (IReadOnlyList<Setting> layer in _highestFirst)
@@ -146,7 +152,7 @@ internal sealed class SettingLayers
             if (!SettingKeys.TryFind(setting.Key, out _))
                 errors.AddWithoutValue(setting, SettingKeys.DescribeAllowed(setting.Key));
             else if (!seen.TryAdd(setting.Key, setting))
-                errors.AddWithoutValue(setting, $"the same key is also set by {seen[setting.Key].Origin}; set it once.");
+                errors.AddWithoutValue(setting, $"the key is also set by {seen[setting.Key].Origin}; set it once.");
         }
     }
 }

@@ -6,7 +6,8 @@ namespace ZeroFlow.Host.Configuration;
 internal static class StoreUrl
 {
     private const string Form =
-        "must be file:///absolute/directory or s3://bucket/prefix?endpoint=http://host:port&region=name&path-style=true.";
+        "must be file:///absolute/directory or s3://bucket/prefix"
+        + "?endpoint=http://host:port&region=name&path-style=true.";
 
     /// <summary>
     /// Checks the shape. The problem never repeats the URL: one with credentials in it must not reach a log.

@@ -30,7 +30,9 @@ internal static class TuningTable
     /// <summary>The rows, in the order of the properties.</summary>
     public static IReadOnlyList<TuningRow> Rows { get; } =
     [
-        Size(nameof(StoreOptions.TableBytes), 64 * K, 32 * M, o => o.TableBytes, (o, v) => o with { TableBytes = (int)v }),
+        Size(
+            nameof(StoreOptions.TableBytes), 64 * K, 32 * M, o => o.TableBytes,
+            (o, v) => o with { TableBytes = (int)v }),
         Duration(
             nameof(StoreOptions.PublishInterval), "1ms", "1h", o => o.PublishInterval,
             (o, v) => o with { PublishInterval = v }),
@@ -120,7 +122,8 @@ internal static class TuningTable
             "a power of two from 16K to 1M",
             Write(new StoreOptions().ChunkBytes),
             (options, text) =>
-                Quantities.TryParseSize(text, out long bytes) && bytes is >= 16 * K and <= M && BitOperations.IsPow2(bytes)
+                Quantities.TryParseSize(text, out long bytes) && bytes is >= 16 * K and <= M
+                && BitOperations.IsPow2(bytes)
                     ? options with { ChunkBytes = (int)bytes }
                     : null);
 

@@ -20,8 +20,8 @@ internal sealed partial class ServerLife
 
     [LoggerMessage(
         5, LogLevel.Warning,
-        "Stopped: {Bytes} in {Records} records are not published yet and wait in {Wal} for the next start; keep it.")]
-    private static partial void LogStoppedWithRest(ILogger log, string bytes, long records, string wal);
+        "Stopped: {Bytes} are not published yet and wait in {Wal} for the next start; keep it.")]
+    private static partial void LogStoppedWithRest(ILogger log, string bytes, string wal);
 
     [LoggerMessage(6, LogLevel.Information, "Stopped before the server was ready.")]
     private static partial void LogStoppedEarly(ILogger log);

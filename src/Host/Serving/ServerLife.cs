@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Serving;
 
@@ -47,7 +48,9 @@ internal sealed partial class ServerLife
         _log = log;
     }
 
-    /// <summary>Runs until <paramref name="stopping"/> or a fault; never throws for reasons that a person can mend.</summary>
+    /// <summary>
+    /// Runs until <paramref name="stopping"/> or a fault; never throws for reasons that a person can mend.
+    /// </summary>
     /// <returns>The exit code of the process, one of <see cref="ExitCodes"/>.</returns>
     public async Task<int> RunAsync(CancellationToken stopping)
     {
@@ -79,7 +82,7 @@ internal sealed partial class ServerLife
         await nbd.StartAsync(stopping); // (4)
 
         Announce(store, nbd); // (5)
-        Exception? fault = await WaitForEndAsync(store, stopping);
+        StorageFaultException? fault = await WaitForEndAsync(store, stopping);
         return fault is null ? await StopAsync(store, nbd) : await FailAsync(fault, nbd);
     }
 
@@ -101,18 +104,12 @@ internal sealed partial class ServerLife
         _output.Flush();
     }
 
-    private static async Task<Exception?> WaitForEndAsync(IStoreEngine store, CancellationToken stopping)
+    private static async Task<StorageFaultException?> WaitForEndAsync(IStoreEngine store, CancellationToken stopping)
     {
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using CancellationTokenRegistration registration = stopping.Register(() => stop.TrySetResult());
         Task first = await Task.WhenAny(store.Fatal, stop.Task);
-        return first == store.Fatal ? await FaultOf(store.Fatal) : null;
-    }
-
-    private static async Task<Exception?> FaultOf(Task fatal)
-    {
-        await fatal.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        return fatal.Exception?.InnerException ?? new InvalidOperationException("The store ended without a reason.");
+        return first == stop.Task ? null : await store.Fatal;
     }
 
     private async Task<int> StopAsync(IStoreEngine store, INbdEndpoint nbd)
@@ -121,20 +118,20 @@ internal sealed partial class ServerLife
         LogStopping(_log);
         await nbd.StopAsync(DrainTimeout); // (6)
         StopSummary left = await store.StopAsync(_settings.Tuning.StopTimeout); // (7)
-        if (left.RecordsLeft == 0)
+        if (left.EverythingPublished)
         {
             LogStoppedClean(_log);
             return ExitCodes.Success;
         }
 
         string wal = Path.Combine(_settings.DataDirectory, "wal");
-        LogStoppedWithRest(_log, Quantities.FormatSize(left.BytesLeft), left.RecordsLeft, wal);
+        LogStoppedWithRest(_log, Quantities.FormatSize(left.BytesLeft), wal);
         return ExitCodes.Success;
     }
 
     // The store acknowledges nothing any more, so there is nothing to drain: connections are closed at once, and
     // nothing is published, because what is not in the chain may not be ours to write.
-    private async Task<int> FailAsync(Exception fault, INbdEndpoint nbd)
+    private async Task<int> FailAsync(StorageFaultException fault, INbdEndpoint nbd)
     {
         _state.Enter(ServerPhase.Failed, fault.Message);
         LogFatal(_log, fault.Message);

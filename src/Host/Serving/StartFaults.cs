@@ -6,7 +6,9 @@ using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Host.Serving;
 
-/// <summary>Tells failures of the surroundings, which a sentence explains, from bugs, which need a stack trace.</summary>
+/// <summary>
+/// Tells failures of the surroundings, which a sentence explains, from bugs, which need a stack trace.
+/// </summary>
 internal static class StartFaults
 {
     /// <summary>One sentence for a failure that a person can mend; false for anything else.</summary>

@@ -25,7 +25,9 @@ internal static class HistogramBuckets
         _ => Counts,
     };
 
-    /// <summary>The bucket of <paramref name="value"/>: the first whose bound is not below it; NaN falls into the last.</summary>
+    /// <summary>
+    /// The bucket of <paramref name="value"/>: the first whose bound is not below it; NaN falls into the last.
+    /// </summary>
     public static int IndexOf(ReadOnlySpan<double> bounds, double value)
     {
         int low = 0;

@@ -122,7 +122,7 @@ internal sealed class MetricCollector : IDisposable
 
     private void WriteOwn(StringBuilder text)
     {
-        text.Append("# HELP zeroflow_metrics_dropped_total Measurements not taken: their metric has too many series.\n");
+        text.Append("# HELP zeroflow_metrics_dropped_total Measurements of metrics with too many series, not taken.\n");
         text.Append("# TYPE zeroflow_metrics_dropped_total counter\n");
         text.Append("zeroflow_metrics_dropped_total ").Append(Dropped).Append('\n');
         text.Append("# HELP zeroflow_metrics_failures_total Scrapes in which an instrument could not be read.\n");

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace ZeroFlow.Host.Telemetry;
 
-/// <summary>Turns the names and units of instruments into those of the Prometheus text format. Pure functions.</summary>
+/// <summary>
+/// Turns the names and units of instruments into those of the Prometheus text format. Pure functions.
+/// </summary>
 internal static class MetricName
 {
     /// <summary>
@@ -27,7 +29,8 @@ internal static class MetricName
     }
 
     /// <summary>Escapes the value of a label.</summary>
-    public static string EscapeLabelValue(string value) => EscapeHelp(value).Replace("\"", "\\\"", StringComparison.Ordinal);
+    public static string EscapeLabelValue(string value) =>
+        EscapeHelp(value).Replace("\"", "\\\"", StringComparison.Ordinal);
 
     /// <summary>Escapes a help text.</summary>
     public static string EscapeHelp(string text) => text

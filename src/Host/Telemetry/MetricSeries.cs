@@ -3,7 +3,9 @@ using System.Text;
 
 namespace ZeroFlow.Host.Telemetry;
 
-/// <summary>One line of a family, or one histogram: a set of labels and what was counted under it. Thread-safe.</summary>
+/// <summary>
+/// One line of a family, or one histogram: a set of labels and what was counted under it. Thread-safe.
+/// </summary>
 internal sealed class MetricSeries
 {
     private readonly string _labels;

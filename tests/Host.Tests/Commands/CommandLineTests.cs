@@ -19,7 +19,10 @@ public sealed class CommandLineTests
         (int code, string output, _) = await RunAsync("serve", "--help");
         Assert.Equal(0, code);
         string[] options =
-            ["--store", "--data", "--listen", "--socket", "--admin", "--export", "--passphrase-file", "--config", "--set"];
+        [
+            "--store", "--data", "--listen", "--socket", "--admin", "--export",
+            "--passphrase-file", "--config", "--set",
+        ];
         Assert.All(options, option => Assert.Contains(option, output, StringComparison.Ordinal));
         Assert.Contains("3 another server took the store over", output, StringComparison.Ordinal);
         Assert.Contains("ZEROFLOW_PASSPHRASE", output, StringComparison.Ordinal);
@@ -62,7 +65,8 @@ public sealed class CommandLineTests
     public async Task What_the_parser_and_what_the_settings_find_is_said_together()
     {
         (_, _, string error) = await RunAsync(
-            "serve", "--nope", "--data", "/d", "--store", "s3://b", "--listen", "x", "--set", "A=b", "--export", "e:1X");
+            "serve", "--nope",
+            "--data", "/d", "--store", "s3://b", "--listen", "x", "--set", "A=b", "--export", "e:1X");
         Assert.Contains("There is no option --nope", error, StringComparison.Ordinal);
         Assert.Contains("Listen is \"x\" (--listen)", error, StringComparison.Ordinal);
         Assert.Contains("A (--set A)", error, StringComparison.Ordinal);

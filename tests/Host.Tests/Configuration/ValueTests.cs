@@ -75,7 +75,7 @@ public sealed class ValueTests
     [InlineData("disk0:10G", "disk0", 10L << 30, DurabilityLevel.Journaled)]
     [InlineData("disk0:10G:journaled", "disk0", 10L << 30, DurabilityLevel.Journaled)]
     [InlineData("db/main-1:4096:published", "db/main-1", 4096, DurabilityLevel.Published)]
-    [InlineData("Größe:1", "Größe", 1, DurabilityLevel.Journaled)]
+    [InlineData("Größe:16T", "Größe", 16L << 40, DurabilityLevel.Journaled)]
     public void Exports_are_name_size_and_level(string text, string name, long size, DurabilityLevel level)
     {
         Assert.True(ExportSpec.TryParse(text, out ExportSpec? export));
@@ -88,12 +88,14 @@ public sealed class ValueTests
     [InlineData(":10G")]
     [InlineData("disk0:")]
     [InlineData("disk0:0")]
-    [InlineData("disk0:1025T")]
+    [InlineData("disk0:17T")]
+    [InlineData("disk0:1000")]
     [InlineData("disk0:10G:")]
     [InlineData("disk0:10G:Published")]
     [InlineData("disk0:10G:fast")]
     [InlineData("disk0:10G:journaled:x")]
     [InlineData("a,b:1G")]
+    [InlineData("a@b:1G")]
     [InlineData("tab\there:1G")]
     public void Anything_else_is_no_export(string text) => Assert.False(ExportSpec.TryParse(text, out _));
 

@@ -4,13 +4,15 @@ using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Tests.Serving;
 
 /// <summary>Parts that write down what is asked of them, in order, and fail or wait where a test says so.</summary>
 internal sealed class FakeParts : IServerParts, IStoreEngine, INbdEndpoint, IExportDirectory
 {
-    private readonly TaskCompletionSource _fatal = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<StorageFaultException> _fatal =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<string> _calls = [];
     private readonly List<ExportInfo> _exports = [];
 
@@ -28,15 +30,15 @@ internal sealed class FakeParts : IServerParts, IStoreEngine, INbdEndpoint, IExp
 
     public Func<Task> OnDrain { get; set; } = () => Task.CompletedTask;
 
-    public StopSummary Left { get; set; }
+    public StopSummary Left { get; set; } = new(EverythingPublished: true, 0);
 
     public IExportDirectory Exports => this;
 
-    public Task Fatal => _fatal.Task;
+    public Task<StorageFaultException> Fatal => _fatal.Task;
 
     public IPEndPoint? ListeningOn { get; private set; }
 
-    public void Break(Exception fault) => _fatal.SetException(fault);
+    public void Break(StorageFaultException fault) => _fatal.SetResult(fault);
 
     public void AddExport(string name) =>
         _exports.Add(new ExportInfo(new ExportId(1), name, 1 << 20, 131072, DurabilityLevel.Journaled));

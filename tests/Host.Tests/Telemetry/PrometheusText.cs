@@ -10,6 +10,8 @@ namespace ZeroFlow.Host.Tests.Telemetry;
 /// </summary>
 internal sealed partial class PrometheusText
 {
+    private const string Label = @"[a-zA-Z_]\w*=""(?:[^""\\]|\\[\\""n])*""";
+
     private readonly Dictionary<string, string> _types = [];
     private readonly HashSet<string> _finished = [];
     private string? _family;
@@ -94,7 +96,8 @@ internal sealed partial class PrometheusText
             Assert.Equal(buckets.Select(b => b.Value).Order(), buckets.Select(b => b.Value));
             double[] bounds = [.. buckets[..^1].Select(b => double.Parse(b.Bound, CultureInfo.InvariantCulture))];
             Assert.Equal(bounds.Order().Distinct(), bounds);
-            Assert.True(Samples.ContainsKey(count.Replace($"{family}_count", $"{family}_sum", StringComparison.Ordinal)));
+            string sum = count.Replace($"{family}_count", $"{family}_sum", StringComparison.Ordinal);
+            Assert.True(Samples.ContainsKey(sum));
         }
     }
 
@@ -105,7 +108,8 @@ internal sealed partial class PrometheusText
     private static partial Regex TypeLine();
 
     [GeneratedRegex(
-        @"^(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?<labels>[a-zA-Z_]\w*=""(?:[^""\\]|\\[\\""n])*""(?:,[a-zA-Z_]\w*=""(?:[^""\\]|\\[\\""n])*"")*)\})? (?<value>[+-]Inf|NaN|[-+0-9.eE]+)$",
+        "^(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\\{(?<labels>" + Label + "(?:," + Label + @")*)\})? "
+            + "(?<value>[+-]Inf|NaN|[-+0-9.eE]+)$",
         RegexOptions.ECMAScript)]
     private static partial Regex SampleLine();
 
