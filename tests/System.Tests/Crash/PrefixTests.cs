@@ -45,9 +45,9 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
     private static async Task WriteInOrderAndKillAsync(ZeroFlowServer server, ImageHistory[] histories, Random random)
     {
         var kill = Task.Delay(random.Next(500, 1500)).ContinueWith(_ => server.KillAsync(), TaskScheduler.Default).Unwrap();
+        var clients = await Task.WhenAll(histories.Select(h => NbdClient.ConnectAsync(server.Port, h.Export)));
         try
         {
-            var clients = await Task.WhenAll(histories.Select(h => NbdClient.ConnectAsync(server.Port, h.Export)));
             for (var turn = 0; ; turn++)
             {
                 var history = histories[turn % histories.Length];
@@ -63,6 +63,10 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
         catch (IOException)
         {
             await kill;
+        }
+        finally
+        {
+            foreach (var client in clients) await client.DisposeAsync();
         }
     }
 

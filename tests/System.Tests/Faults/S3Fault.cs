@@ -1,7 +1,7 @@
 namespace ZeroFlow.SystemTests.Faults;
 
 /// <summary>What the proxy does to one request.</summary>
-internal enum S3Fault
+public enum S3Fault
 {
     /// <summary>Passes it on.</summary>
     None,

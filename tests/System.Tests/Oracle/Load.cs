@@ -21,6 +21,9 @@ internal sealed class Load(ImageHistory history, int seed)
     /// <summary>Percent of requests that are FLUSHes.</summary>
     public int FlushPercent { get; init; } = 8;
 
+    /// <summary>Time that each lane waits between requests: for loads that must not fill a log while nothing drains it.</summary>
+    public TimeSpan Pace { get; init; }
+
     /// <summary>Answered FLUSHes.</summary>
     public long Flushes => Interlocked.Read(ref _flushes);
 
@@ -55,6 +58,7 @@ internal sealed class Load(ImageHistory history, int seed)
         {
             if (random.Next(100) < FlushPercent) await FlushAsync(client);
             else await RequestAsync(client, random, buffer);
+            if (Pace > TimeSpan.Zero) await Task.Delay(Pace, CancellationToken.None);
         }
     }
 
