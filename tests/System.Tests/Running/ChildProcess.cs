@@ -93,7 +93,8 @@ internal sealed partial class ChildProcess : IAsyncDisposable
     {
         if (!_process.HasExited)
         {
-            Send(Signal.Kill);
+            // With what it runs: strace does not take its program with it.
+            _process.Kill(entireProcessTree: true);
             await _process.WaitForExitAsync();
         }
 

@@ -137,11 +137,7 @@ internal sealed class ZeroFlowServer : IAsyncDisposable
 
     public Task<int> ExitAsync(double seconds = 60) => _process.ExitAsync(TimeSpan.FromSeconds(seconds));
 
-    public ValueTask DisposeAsync()
-    {
-        if (!HasExited) Send(Signal.Kill);
-        return _process.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
 
     private void Send(Signal signal)
     {

@@ -25,8 +25,8 @@ internal sealed class ReferenceServer : IAsyncDisposable
     public static Task<ReferenceServer> NbdkitMemoryAsync(string size) =>
         StartAsync("nbdkit", port => ["-f", "-p", $"{port}", "-i", "127.0.0.1", "memory", size]);
 
-    public static Task<ReferenceServer> NbdkitFileAsync(string file) =>
-        StartAsync("nbdkit", port => ["-f", "-p", $"{port}", "-i", "127.0.0.1", "file", file]);
+    public static Task<ReferenceServer> NbdkitFileAsync(string file, params string[] under) =>
+        StartAsync("nbdkit", port => ["-f", "-p", $"{port}", "-i", "127.0.0.1", "file", file], under);
 
     public static Task<ReferenceServer> QemuAsync(string file) =>
         StartAsync("qemu-nbd", port =>
@@ -43,11 +43,12 @@ internal sealed class ReferenceServer : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
-    private static async Task<ReferenceServer> StartAsync(string tool, Func<int, string[]> arguments)
+    private static async Task<ReferenceServer> StartAsync(string tool, Func<int, string[]> arguments, params string[] under)
     {
         Require.Tool(tool);
         var port = FreePorts.Take();
-        var server = new ReferenceServer(ChildProcess.Start(tool, arguments(port)), port);
+        string[] command = [.. under, tool, .. arguments(port)];
+        var server = new ReferenceServer(ChildProcess.Start(command[0], command[1..]), port);
         for (var attempt = 0; attempt < 200; attempt++)
         {
             try
