@@ -27,8 +27,12 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
                 Exports = [$"{Disk}:{Bytes}:journaled"],
                 Tuning = new Dictionary<string, string>
                 {
-                    ["WalSegmentBytes"] = "4M", ["WalBytes"] = "64M", ["FullDiskPatience"] = "1s", ["TableBytes"] = "1M",
-                    ["PublishInterval"] = "200ms", ["DiskCacheBytes"] = "0",
+                    ["WalSegmentBytes"] = "4M",
+                    ["WalBytes"] = "64M",
+                    ["FullDiskPatience"] = "1s",
+                    ["TableBytes"] = "1M",
+                    ["PublishInterval"] = "200ms",
+                    ["DiskCacheBytes"] = "0",
                 },
             };
             var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());

@@ -104,7 +104,10 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
             Exports = [$"{Disk}:{Bytes}:{level}"],
             Tuning = new Dictionary<string, string>
             {
-                ["TableBytes"] = "2M", ["PublishInterval"] = "200ms", ["CheckpointTables"] = "8", ["MemoryCacheBytes"] = "16M",
+                ["TableBytes"] = "2M",
+                ["PublishInterval"] = "200ms",
+                ["CheckpointTables"] = "8",
+                ["MemoryCacheBytes"] = "16M",
             },
         };
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using ZeroFlow.SystemTests.Oracle;
@@ -12,6 +13,7 @@ public sealed class RefusalTests(ZeroFlowBinary binary, RadosGateway gateway)
     private const string Disk = "disk";
     private const int Bytes = 16 * 1024 * 1024;
     private const int Written = 4 * 1024 * 1024;
+    private const int FooterBytes = 192;
 
     [Fact]
     public async Task A_wrong_passphrase_is_refused()
@@ -107,15 +109,34 @@ public sealed class RefusalTests(ZeroFlowBinary binary, RadosGateway gateway)
         await AssertIntactAsync(settings);
     }
 
-    [Fact]
-    public async Task A_flipped_byte_in_the_index_is_refused()
+    // The index stands in front of the footer, which is the last 192 bytes (docs/formats.md).
+    [Theory]
+    [InlineData(FooterBytes + 20)]
+    [InlineData(FooterBytes - 40)]
+    public async Task A_flipped_byte_in_the_index_or_the_footer_is_refused(int fromEnd)
     {
         using var folder = new TestFolder();
         var settings = await WrittenStoreAsync(folder);
         var table = LargestTable(folder);
-        Flip(table, new FileInfo(table).Length - 150);
+        Flip(table, new FileInfo(table).Length - fromEnd);
         await Refusals.AssertRefusesAsync(settings, Path.GetFileName(table));
-        Flip(table, new FileInfo(table).Length - 150);
+        Flip(table, new FileInfo(table).Length - fromEnd);
+        await AssertIntactAsync(settings);
+    }
+
+    // The version follows the magic of 8 bytes, at the beginning of the table and of its footer.
+    [Fact]
+    public async Task A_table_of_a_newer_format_is_refused_as_such()
+    {
+        using var folder = new TestFolder();
+        var settings = await WrittenStoreAsync(folder);
+        var table = LargestTable(folder);
+        var whole = await File.ReadAllBytesAsync(table, TestContext.Current.CancellationToken);
+        var newer = (byte[])whole.Clone();
+        newer[8] = newer[^(FooterBytes - 8)] = 9;
+        await File.WriteAllBytesAsync(table, newer, TestContext.Current.CancellationToken);
+        await Refusals.AssertRefusesAsync(settings, $"{Path.GetFileName(table)}.*newer|newer.*{Path.GetFileName(table)}");
+        await File.WriteAllBytesAsync(table, whole, TestContext.Current.CancellationToken);
         await AssertIntactAsync(settings);
     }
 
@@ -146,17 +167,16 @@ public sealed class RefusalTests(ZeroFlowBinary binary, RadosGateway gateway)
     }
 
     private static IEnumerable<FileInfo> Chain(TestFolder folder) =>
-        new DirectoryInfo(folder["store/chain"]).EnumerateFiles("*", SearchOption.AllDirectories).OrderBy(f => f.FullName, StringComparer.Ordinal);
+        new DirectoryInfo(folder["store/chain"]).EnumerateFiles("*", SearchOption.AllDirectories)
+            .Where(f => f.Name.All(char.IsAsciiDigit)).OrderBy(f => f.FullName, StringComparer.Ordinal);
 
     private static string LargestTable(TestFolder folder) => Chain(folder).MaxBy(f => f.Length)!.FullName;
 
     private static string NextNumber(TestFolder folder)
     {
         var last = Chain(folder).Last();
-        var digits = Path.GetFileNameWithoutExtension(last.Name);
-        var next = (long.Parse(digits, global::System.Globalization.CultureInfo.InvariantCulture) + 1)
-            .ToString($"D{digits.Length}", global::System.Globalization.CultureInfo.InvariantCulture);
-        return Path.Combine(last.DirectoryName!, next + last.Extension);
+        var next = long.Parse(last.Name, CultureInfo.InvariantCulture) + 1;
+        return Path.Combine(last.DirectoryName!, next.ToString($"D{last.Name.Length}", CultureInfo.InvariantCulture));
     }
 
     private static void Flip(string file, long at)

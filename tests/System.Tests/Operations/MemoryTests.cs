@@ -29,8 +29,13 @@ public sealed partial class MemoryTests(ZeroFlowBinary binary)
             Exports = ["big:64G:journaled"],
             Tuning = new Dictionary<string, string>
             {
-                ["MemoryCacheBytes"] = $"{MemoryCache}", ["DirtyMemoryBytes"] = $"{Dirty}", ["ReadAheadBytes"] = $"{ReadAhead}",
-                ["TableBytes"] = $"{Table}", ["UploadsInFlight"] = $"{Uploads}", ["DiskCacheBytes"] = "256M", ["WalBytes"] = "1G",
+                ["MemoryCacheBytes"] = $"{MemoryCache}",
+                ["DirtyMemoryBytes"] = $"{Dirty}",
+                ["ReadAheadBytes"] = $"{ReadAhead}",
+                ["TableBytes"] = $"{Table}",
+                ["UploadsInFlight"] = $"{Uploads}",
+                ["DiskCacheBytes"] = "256M",
+                ["WalBytes"] = "1G",
                 ["WalSegmentBytes"] = "32M",
             },
         };
