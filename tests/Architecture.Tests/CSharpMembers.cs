@@ -133,7 +133,8 @@ internal static partial class CSharpMembers
 
     private static int LineOf(string code, int at) => code.AsSpan(0, at).Count('\n') + 1;
 
-    private static string OneLine(string header) => Whitespace().Replace(header, " ").Trim() is var line && line.Length > 80
+    private static string OneLine(string header) =>
+        Whitespace().Replace(header, " ").Trim() is var line && line.Length > 80
         ? line[..80]
         : line;
 

@@ -5,7 +5,8 @@ namespace ZeroFlow.Architecture.Tests;
 /// <summary>The files that belong to the project, as git sees them; without git, all that no build made.</summary>
 internal static class SourceTree
 {
-    private static readonly string[] MadeByBuilds = ["bin", "obj", "out", "TestResults", "zeroflow-data", ".git", ".vs"];
+    private static readonly string[] MadeByBuilds =
+        ["bin", "obj", "out", "TestResults", "zeroflow-data", ".git", ".vs"];
 
     public static string Root { get; } = FindRoot();
 
@@ -25,12 +26,14 @@ internal static class SourceTree
 
     private static string FindRoot()
     {
-        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "ZeroFlow.sln")))
         {
-            if (File.Exists(Path.Combine(directory.FullName, "ZeroFlow.sln"))) return directory.FullName;
+            folder = folder.Parent
+                ?? throw new InvalidOperationException("ZeroFlow.sln is in no folder above the tests.");
         }
 
-        throw new InvalidOperationException("ZeroFlow.sln is in no folder above the tests.");
+        return folder.FullName;
     }
 
     private static List<string> List()

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 
 namespace ZeroFlow.Architecture.Tests;
@@ -39,7 +40,8 @@ public sealed partial class StageTests
         var markers = SourceTree.CSharp("src")
             .SelectMany(file => Markers().Matches(SourceTree.Read(file)).Select(m => (file, Stage: Stage(m))))
             .ToArray();
-        Breaches.None(markers.Where(m => !Design.Contains(m.Stage)).Select(m => $"{m.file}: ({m.Stage.Number}) {m.Stage.Name}"));
+        Breaches.None(
+            markers.Where(m => !Design.Contains(m.Stage)).Select(m => $"{m.file}: ({m.Stage.Number}) {m.Stage.Name}"));
         Assert.Empty(Implemented.Except(markers.Select(m => m.Stage)));
     }
 
@@ -61,7 +63,7 @@ public sealed partial class StageTests
     private static IEnumerable<(int Number, string Name)> Implemented => Design.Where(s => s.Number <= 9);
 
     private static (int Number, string Name) Stage(Match match) =>
-        (int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture), match.Groups[2].Value);
+        (int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture), match.Groups[2].Value);
 
     [GeneratedRegex(@"^\|\s*\((\d+)\)\s*\|\s*[`*]*([a-z]+)[`*]*\s*\|", RegexOptions.Multiline)]
     private static partial Regex Rows();

@@ -3,10 +3,14 @@ using ZeroFlow.SystemTests.Running;
 
 namespace ZeroFlow.SystemTests.Crash;
 
-/// <summary>What crash tests have in common: load, an end by force, and the comparison with what was promised.</summary>
+/// <summary>
+/// What crash tests have in common: load, an end by force, and the comparison with what was promised.
+/// </summary>
 internal static class Crashes
 {
-    /// <summary>Runs a load for a random while, kills the server under it, and waits until every client noticed.</summary>
+    /// <summary>
+    /// Runs a load for a random while, kills the server under it, and waits until every client noticed.
+    /// </summary>
     public static async Task KillUnderLoadAsync(ZeroFlowServer server, Load load, int milliseconds)
     {
         var running = load.RunAsync(server.Port, CancellationToken.None);
@@ -23,7 +27,8 @@ internal static class Crashes
     {
         var breaches = history.AcceptAfterCrash(await Image.ReadAsync(server.Port, history), promise);
         if (breaches.Count == 0) return;
-        Assert.Fail($"{when}: {breaches.Count} sectors are not as promised ({promise}):\n{string.Join('\n', breaches.Take(20))}\n{server.Log}");
+        var some = string.Join('\n', breaches.Take(20));
+        Assert.Fail($"{when}: {breaches.Count} sectors are not as promised ({promise}):\n{some}\n{server.Log}");
     }
 
     /// <summary>Loses the local disk: WAL, cache and all.</summary>

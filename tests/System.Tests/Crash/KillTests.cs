@@ -72,7 +72,11 @@ public sealed class KillTests(ZeroFlowBinary binary, RadosGateway gateway)
             var load = new Load(history, seed + round);
             await using (var server = await ZeroFlowServer.StartAsync(settings))
             {
-                if (round > 0) await Crashes.AssertKeptAsync(server, history, promise, $"after kill {round} (seed {seed})");
+                if (round > 0)
+                {
+                    await Crashes.AssertKeptAsync(server, history, promise, $"after kill {round} (seed {seed})");
+                }
+
                 await Crashes.KillUnderLoadAsync(server, load, random.Next(200, 1500));
             }
 

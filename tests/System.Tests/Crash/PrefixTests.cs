@@ -20,10 +20,15 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
             await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
             Exports = [.. Disks.Select(d => $"{d}:{Bytes}:journaled")],
-            Tuning = new Dictionary<string, string> { ["TableBytes"] = "256K", ["PublishInterval"] = "50ms", ["CheckpointTables"] = "8" },
+            Tuning = new Dictionary<string, string>
+            {
+                ["TableBytes"] = "256K",
+                ["PublishInterval"] = "50ms",
+                ["CheckpointTables"] = "8",
+            },
         };
         var sequencer = new Sequencer();
-        var histories = Disks.Index().Select(d => new ImageHistory(d.Item, (uint)d.Index + 1, Bytes, sequencer)).ToArray();
+        var histories = Disks.Select((disk, i) => new ImageHistory(disk, (uint)i + 1, Bytes, sequencer)).ToArray();
         var random = new Random(5);
         long recovered = 0;
         for (var round = 0; round < 4; round++)
@@ -44,7 +49,7 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
 
     private static async Task WriteInOrderAndKillAsync(ZeroFlowServer server, ImageHistory[] histories, Random random)
     {
-        var kill = Task.Delay(random.Next(500, 1500)).ContinueWith(_ => server.KillAsync(), TaskScheduler.Default).Unwrap();
+        var kill = KillAfterAsync(server, random.Next(500, 1500));
         var clients = await Task.WhenAll(histories.Select(h => NbdClient.ConnectAsync(server.Port, h.Export)));
         try
         {
@@ -70,6 +75,12 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
         }
     }
 
+    private static async Task KillAfterAsync(ZeroFlowServer server, int milliseconds)
+    {
+        await Task.Delay(milliseconds);
+        await server.KillAsync();
+    }
+
     private static Task SendAsync(NbdClient client, ImageHistory history, Operation operation)
     {
         if (operation.Kind == OperationKind.Zero) return client.WriteZeroesAsync(operation.Offset, operation.Length);
@@ -84,7 +95,8 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
         var images = await Task.WhenAll(histories.Select(h => Image.ReadAsync(server.Port, h)));
         foreach (var (history, image) in histories.Zip(images))
         {
-            Assert.True(image.Foreign.Count == 0, $"{history.Export}: {string.Join('\n', image.Foreign.Take(5))}\n{server.Log}");
+            var foreign = string.Join('\n', image.Foreign.Take(5));
+            Assert.True(foreign.Length == 0, $"{history.Export}: {foreign}\n{server.Log}");
         }
 
         var operations = histories.SelectMany(h => h.Operations).OrderBy(o => o.Sequence).ToArray();
@@ -94,11 +106,13 @@ public sealed class PrefixTests(ZeroFlowBinary binary)
         var ends = operations.SkipWhile(o => o.Sequence <= newest).TakeWhile(o => o.Kind == OperationKind.Zero)
             .Select(o => o.Sequence).Prepend(newest);
         var differences = ends.Select(end => Difference(histories, images, end)).ToArray();
-        Assert.True(differences.Contains(null), $"No prefix of the history gives these images: {differences[0]}\n{server.Log}");
+        Assert.True(
+            differences.Contains(null), $"No prefix of the history gives these images: {differences[0]}\n{server.Log}");
         foreach (var (history, image) in histories.Zip(images)) history.AcceptAfterCrash(image, Promise.Flushed);
         return operations.Count(o => o.Sequence <= newest);
     }
 
     private static string? Difference(ImageHistory[] histories, Image[] images, long end) =>
-        histories.Zip(images).Select(pair => pair.First.DiffersFromPrefix(pair.Second, end)).FirstOrDefault(d => d is not null);
+        histories.Zip(images, (history, image) => history.DiffersFromPrefix(image, end))
+            .FirstOrDefault(difference => difference is not null);
 }

@@ -112,7 +112,8 @@ public sealed class TakeoverTests(ZeroFlowBinary binary)
     }
 
     // Writes over everything until the collector has removed a table of the first server's term.
-    private static async Task OverwriteUntilDeletedAsync(ZeroFlowServer server, TestFolder folder, HashSet<string> before)
+    private static async Task OverwriteUntilDeletedAsync(
+        ZeroFlowServer server, TestFolder folder, HashSet<string> before)
     {
         var history = new ImageHistory(Disk, 2, Bytes, new Sequencer());
         var data = new byte[1024 * 1024];
@@ -134,13 +135,14 @@ public sealed class TakeoverTests(ZeroFlowBinary binary)
     }
 
     private static HashSet<string> ChainObjects(TestFolder folder) =>
-        [.. Directory.EnumerateFiles(folder["store"], "*", SearchOption.AllDirectories).Where(f => f.Contains("chain", StringComparison.Ordinal))];
+        [.. Directory.EnumerateFiles(folder["store/chain"], "*", SearchOption.AllDirectories)];
 
     private static long WalBytes(ServerSettings settings) =>
         new DirectoryInfo(settings.Data).EnumerateFiles("*", SearchOption.AllDirectories)
             .Where(f => f.FullName.Contains("wal", StringComparison.Ordinal)).Sum(f => f.Length);
 
-    // A server that knows that it is fenced may answer with errors before it ends; what counts is that it acknowledges nothing.
+    // A server that knows that it is fenced may answer with errors before it ends; what counts is that it
+    // acknowledges nothing.
     private static async Task IgnoreErrorsAsync(Task load)
     {
         try

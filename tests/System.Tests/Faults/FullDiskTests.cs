@@ -69,7 +69,8 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
     private static async Task FillAsync(string ballast, Task running)
     {
         var block = new byte[256 * 1024];
-        await using var file = new FileStream(ballast, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        await using var file = new FileStream(
+            ballast, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
         while (!running.IsCompleted)
         {
             try

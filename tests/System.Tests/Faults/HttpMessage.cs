@@ -16,7 +16,9 @@ internal sealed record HttpMessage(string Head, byte[] Body)
 
     public byte[] HeadBytes => Encoding.Latin1.GetBytes(Head);
 
-    /// <summary>Reads a request, answering <c>Expect: 100-continue</c> on the way; null when the peer is done.</summary>
+    /// <summary>
+    /// Reads a request, answering <c>Expect: 100-continue</c> on the way; null when the peer is done.
+    /// </summary>
     public static async Task<HttpMessage?> ReadRequestAsync(Stream stream, CancellationToken stop)
     {
         if (await ReadHeadAsync(stream, stop) is not { } head) return null;
@@ -33,7 +35,8 @@ internal sealed record HttpMessage(string Head, byte[] Body)
     /// <summary>Reads the response to a request of the given method.</summary>
     public static async Task<HttpMessage> ReadResponseAsync(Stream stream, string method, CancellationToken stop)
     {
-        var head = await ReadHeadAsync(stream, stop) ?? throw new EndOfStreamException("The server closed without an answer.");
+        var head = await ReadHeadAsync(stream, stop)
+            ?? throw new EndOfStreamException("The server closed without an answer.");
         var bodiless = method == "HEAD" || head.StartsWith("HTTP/1.1 204", StringComparison.Ordinal)
             || head.StartsWith("HTTP/1.1 304", StringComparison.Ordinal);
         return new HttpMessage(head, bodiless ? [] : await ReadBodyAsync(stream, head, stop));
@@ -41,12 +44,15 @@ internal sealed record HttpMessage(string Head, byte[] Body)
 
     private static string? Header(string head, string name)
     {
-        var line = head.Split("\r\n").FirstOrDefault(l => l.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase));
+        var line = head.Split("\r\n").FirstOrDefault(l => IsHeader(l, name));
         return line?[(name.Length + 1)..].Trim();
     }
 
+    private static bool IsHeader(string line, string name) =>
+        line.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase);
+
     private static string WithoutHeader(string head, string name) =>
-        string.Join("\r\n", head.Split("\r\n").Where(l => !l.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase)));
+        string.Join("\r\n", head.Split("\r\n").Where(l => !IsHeader(l, name)));
 
     private static async Task<string?> ReadHeadAsync(Stream stream, CancellationToken stop)
     {
@@ -63,7 +69,8 @@ internal sealed record HttpMessage(string Head, byte[] Body)
 
     private static async Task<byte[]> ReadBodyAsync(Stream stream, string head, CancellationToken stop)
     {
-        if (Header(head, "Transfer-Encoding") is { } encoding && encoding.Contains("chunked", StringComparison.OrdinalIgnoreCase))
+        if (Header(head, "Transfer-Encoding") is { } encoding
+            && encoding.Contains("chunked", StringComparison.OrdinalIgnoreCase))
         {
             return await ReadChunksAsync(stream, stop);
         }

@@ -33,7 +33,8 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
                 var (writes, flushes) = (history.Acknowledgements, load.Flushes);
                 await Task.WhenAny(running, Task.Delay(2000, TestContext.Current.CancellationToken));
                 Assert.True(!running.IsFaulted && !load.LostConnection, $"{running.Exception}\n{server.Log}");
-                Assert.True(history.Acknowledgements > writes && load.Flushes > flushes, $"The export stands still.\n{server.Log}");
+                var moves = history.Acknowledgements > writes && load.Flushes > flushes;
+                Assert.True(moves, $"The export stands still.\n{server.Log}");
             }
 
             Assert.True(proxy.Count(fault) > 0);
@@ -66,7 +67,7 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
         var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());
         for (var round = 0; round < 3; round++)
         {
-            var load = new Load(history, 31 + round) { Connections = 2, Depth = 4, Pace = TimeSpan.FromMilliseconds(2) };
+            var load = new Load(history, 31 + round) { Connections = 2, Pace = TimeSpan.FromMilliseconds(2) };
             await using (var server = await ZeroFlowServer.StartAsync(settings))
             {
                 if (round > 0) await Crashes.AssertKeptAsync(server, history, Promised(level), $"in round {round}");
@@ -93,13 +94,17 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
         double dirty;
         while ((dirty = await DirtyAsync(server)) > 0)
         {
-            if (timeout.IsCancellationRequested) Assert.Fail($"{dirty} bytes are still dirty after {Patience}.\n{server.Log}");
+            if (timeout.IsCancellationRequested)
+            {
+                Assert.Fail($"{dirty} bytes are still dirty after {Patience}.\n{server.Log}");
+            }
+
             await Task.Delay(250, CancellationToken.None);
         }
     }
 
     private async Task<ServerSettings> SettingsAsync(TestFolder folder, S3Proxy proxy, string level) =>
-        new(await binary.PathAsync(), StorePlace.InBucket(proxy.Port, Path.GetFileName(folder.Path)), folder.Make("data"))
+        new(await binary.PathAsync(), StorePlace.InBucket(proxy.Port, folder.Name), folder.Make("data"))
         {
             Exports = [$"{Disk}:{Bytes}:{level}"],
             Tuning = new Dictionary<string, string>

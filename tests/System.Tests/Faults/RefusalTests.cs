@@ -135,7 +135,8 @@ public sealed class RefusalTests(ZeroFlowBinary binary, RadosGateway gateway)
         var newer = (byte[])whole.Clone();
         newer[8] = newer[^(FooterBytes - 8)] = 9;
         await File.WriteAllBytesAsync(table, newer, TestContext.Current.CancellationToken);
-        await Refusals.AssertRefusesAsync(settings, $"{Path.GetFileName(table)}.*newer|newer.*{Path.GetFileName(table)}");
+        await Refusals.AssertRefusesAsync(
+            settings, $"{Path.GetFileName(table)}.*newer|newer.*{Path.GetFileName(table)}");
         await File.WriteAllBytesAsync(table, whole, TestContext.Current.CancellationToken);
         await AssertIntactAsync(settings);
     }
@@ -146,8 +147,13 @@ public sealed class RefusalTests(ZeroFlowBinary binary, RadosGateway gateway)
     {
         using var folder = new TestFolder();
         var settings = await WrittenStoreAsync(folder);
-        string[] strangers = [folder["store/notes.txt"], Path.Combine(Path.GetDirectoryName(LargestTable(folder))!, "notes.txt")];
-        foreach (var stranger in strangers) await File.WriteAllTextAsync(stranger, "mine", TestContext.Current.CancellationToken);
+        string[] strangers =
+            [folder["store/notes.txt"], Path.Combine(Path.GetDirectoryName(LargestTable(folder))!, "notes.txt")];
+        foreach (var stranger in strangers)
+        {
+            await File.WriteAllTextAsync(stranger, "mine", TestContext.Current.CancellationToken);
+        }
+
         await AssertIntactAsync(settings);
         Assert.All(strangers, stranger => Assert.Equal("mine", File.ReadAllText(stranger)));
     }

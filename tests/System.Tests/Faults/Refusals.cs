@@ -7,8 +7,8 @@ namespace ZeroFlow.SystemTests.Faults;
 internal static partial class Refusals
 {
     /// <summary>
-    /// The server ends with an error, and says why in one line that matches <paramref name="sentence"/>: no stack trace,
-    /// no lines that the reader has to put together.
+    /// The server ends with an error, and says why in one line that matches
+    /// <paramref name="sentence"/>: no stack trace, no lines that the reader has to put together.
     /// </summary>
     public static async Task AssertRefusesAsync(ServerSettings settings, string sentence)
     {
@@ -23,7 +23,8 @@ internal static partial class Refusals
     {
         var lines = server.Log.Split('\n');
         Assert.True(
-            lines.Any(l => Regex.IsMatch(l, sentence, RegexOptions.IgnoreCase)), $"Nothing like \"{sentence}\" in:\n{server.Log}");
+            lines.Any(l => Regex.IsMatch(l, sentence, RegexOptions.IgnoreCase)),
+            $"Nothing like \"{sentence}\" in:\n{server.Log}");
         Assert.False(lines.Any(l => StackTrace().IsMatch(l)), $"A stack trace is no sentence:\n{server.Log}");
     }
 

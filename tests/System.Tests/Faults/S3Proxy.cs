@@ -85,7 +85,8 @@ internal sealed class S3Proxy : IAsyncDisposable
                 await buffered.FlushAsync(_stop.Token);
             }
         }
-        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e) when (
+            e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
             // One side went away: so does the connection.
         }

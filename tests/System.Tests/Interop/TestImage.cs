@@ -3,7 +3,9 @@ using ZeroFlow.SystemTests.Running;
 
 namespace ZeroFlow.SystemTests.Interop;
 
-/// <summary>An image file as disks are: holes, text that compresses, noise that does not, and odd edges between them.</summary>
+/// <summary>
+/// An image file as disks are: holes, text that compresses, noise that does not, and odd edges between them.
+/// </summary>
 internal static class TestImage
 {
     private const int Piece = 1024 * 1024;

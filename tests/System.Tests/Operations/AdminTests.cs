@@ -29,7 +29,8 @@ public sealed class AdminTests(ZeroFlowBinary binary)
         Assert.All(
             new[] { "admit", "sequence", "journal", "chunk", "compress", "seal", "table", "upload", "commit" },
             stage => Assert.True(
-                metrics.Sum(MetricNames.StageMessages, $"stage=\"{stage}\"") > 0, $"Stage {stage} shows no messages:\n{text}"));
+                metrics.Sum(MetricNames.StageMessages, $"stage=\"{stage}\"") > 0,
+                $"Stage {stage} shows no messages:\n{text}"));
         Assert.Contains(metrics.Names, name => name == MetricNames.DirtyBytes);
         Assert.Equal(0, await server.StopAsync());
     }

@@ -24,7 +24,8 @@ public sealed partial class MemoryTests(ZeroFlowBinary binary)
     public async Task Random_writes_over_64_GiB_stay_within_the_budgets()
     {
         using var folder = new TestFolder();
-        var settings = new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
+        var settings = new ServerSettings(
+            await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
             Exports = ["big:64G:journaled"],
             Tuning = new Dictionary<string, string>
@@ -44,9 +45,10 @@ public sealed partial class MemoryTests(ZeroFlowBinary binary)
         var written = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => WriteAsync(server.Port, i, stop.Token)));
         var peak = PeakBytes(server.ProcessId);
         var budget = MemoryCache + Dirty + ReadAhead + (Table * (Uploads + 2)) + Constant;
-        TestContext.Current.SendDiagnosticMessage($"{written.Sum() / Mebi} MiB written, peak {peak / Mebi} MiB of {budget / Mebi} MiB");
+        var figures = $"{written.Sum() / Mebi} MiB written, peak {peak / Mebi} MiB of {budget / Mebi} MiB";
+        TestContext.Current.SendDiagnosticMessage(figures);
         Assert.True(written.Sum() > 64 * Mebi, "Too little was written to show anything.");
-        Assert.True(peak <= budget, $"Peak {peak / Mebi} MiB is over the budgets, {budget / Mebi} MiB, after {written.Sum() / Mebi} MiB.");
+        Assert.True(peak <= budget, figures);
         Assert.Equal(0, await server.StopAsync());
     }
 
@@ -63,7 +65,11 @@ public sealed partial class MemoryTests(ZeroFlowBinary binary)
             random.NextBytes(data.AsSpan(0, length));
             await client.WriteAsync(offset, data.AsMemory(0, length));
             written += length;
-            if (random.Next(8) == 0) await client.ReadAsync(random.NextInt64((ExportBytes - data.Length) / 4096) * 4096, data);
+            if (random.Next(8) == 0)
+            {
+                await client.ReadAsync(random.NextInt64((ExportBytes - data.Length) / 4096) * 4096, data);
+            }
+
             if (random.Next(32) == 0) await client.FlushAsync();
         }
 
@@ -72,7 +78,8 @@ public sealed partial class MemoryTests(ZeroFlowBinary binary)
 
     private static long PeakBytes(int process) =>
         1024 * long.Parse(
-            Peak().Match(File.ReadAllText($"/proc/{process}/status")).Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+            Peak().Match(File.ReadAllText($"/proc/{process}/status")).Groups[1].ValueSpan,
+            CultureInfo.InvariantCulture);
 
     [GeneratedRegex(@"VmHWM:\s+(\d+) kB")]
     private static partial Regex Peak();

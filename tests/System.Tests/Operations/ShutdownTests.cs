@@ -17,7 +17,8 @@ public sealed class ShutdownTests(ZeroFlowBinary binary, RadosGateway gateway)
     public async Task SIGTERM_under_load_ends_cleanly_and_loses_nothing(string level)
     {
         using var folder = new TestFolder();
-        var settings = new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
+        var settings = new ServerSettings(
+            await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
             Exports = [$"{Disk}:{Bytes}:{level}"],
         };
@@ -46,7 +47,7 @@ public sealed class ShutdownTests(ZeroFlowBinary binary, RadosGateway gateway)
         using var folder = new TestFolder();
         await using var proxy = new S3Proxy(await gateway.PortAsync());
         var settings = new ServerSettings(
-            await binary.PathAsync(), StorePlace.InBucket(proxy.Port, Path.GetFileName(folder.Path)), folder.Make("data"))
+            await binary.PathAsync(), StorePlace.InBucket(proxy.Port, folder.Name), folder.Make("data"))
         {
             Exports = [$"{Disk}:{Bytes}:journaled"],
             Tuning = new Dictionary<string, string> { ["StopTimeout"] = "2s" },

@@ -19,7 +19,8 @@ public sealed class SyncProofTests(ZeroFlowBinary binary)
         Require.Tool("strace");
         using var folder = new TestFolder();
         var trace = folder["trace"];
-        var settings = new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
+        var settings = new ServerSettings(
+            await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
             Exports = ["disk:16M:journaled"],
             Under = SystemCallTrace.Command(trace),
@@ -43,7 +44,8 @@ public sealed class SyncProofTests(ZeroFlowBinary binary)
         Require.Tool("strace", "nbdkit");
         using var folder = new TestFolder();
         await using (var file = File.Create(folder["image"])) file.SetLength(16 * 1024 * 1024);
-        await using (var server = await ReferenceServer.NbdkitFileAsync(folder["image"], SystemCallTrace.Command(folder["trace"])))
+        var under = SystemCallTrace.Command(folder["trace"]);
+        await using (var server = await ReferenceServer.NbdkitFileAsync(folder["image"], under))
         {
             await WriteAndFlushAsync(server.Port);
         }
@@ -77,21 +79,25 @@ public sealed class SyncProofTests(ZeroFlowBinary binary)
     {
         var (written, flushed) = (Reply(calls, write), Reply(calls, flush));
         var record = calls.LastOrDefault(c =>
-            Writes.Contains(c.Name) && c.Path.StartsWith(wal, StringComparison.Ordinal) && c.Succeeded && c.Ended < written.Ended);
+            Writes.Contains(c.Name) && c.Path.StartsWith(wal, StringComparison.Ordinal)
+            && c.Succeeded && c.Ended < written.Ended);
         Assert.True(record is not null, $"No write into {wal} before the reply to request {write}.");
         var sync = calls.FirstOrDefault(c =>
-            Syncs.Contains(c.Name) && c.Path == record.Path && c.Succeeded && c.Began > record.Ended && c.Ended < flushed.Ended);
+            Syncs.Contains(c.Name) && c.Path == record.Path
+            && c.Succeeded && c.Began > record.Ended && c.Ended < flushed.Ended);
+        var between = calls.Where(c => c.Began >= record.Began && c.Ended <= flushed.Ended).Select(c => c.Text);
         Assert.True(
             sync is not null,
-            $"{record.Path} is not synced between its write (line {record.Ended}) and the reply to FLUSH (line {flushed.Began}):\n"
-                + string.Join('\n', calls.Where(c => c.Began >= record.Began && c.Ended <= flushed.Ended).Select(c => c.Text)));
+            $"{record.Path} is not synced between its write (line {record.Ended}) and the reply to FLUSH "
+                + $"(line {flushed.Began}):\n{string.Join('\n', between)}");
     }
 
     // A file whose directory entry is lost is lost, however well its contents are synced.
     private static void AssertEntriesSynced(IReadOnlyList<SystemCall> calls, string wal, int before)
     {
         var created = calls.Where(c =>
-            c.Name == "openat" && c.Succeeded && c.Ended < before && c.Text.Contains("O_CREAT", StringComparison.Ordinal)
+            c.Name == "openat" && c.Succeeded && c.Ended < before
+            && c.Text.Contains("O_CREAT", StringComparison.Ordinal)
             && c.Text.Contains($"\"{wal}/", StringComparison.Ordinal)).ToArray();
         Assert.True(created.Length > 0, $"No file was created below {wal}.");
         foreach (var creation in created)
@@ -108,8 +114,10 @@ public sealed class SyncProofTests(ZeroFlowBinary binary)
     // Replies begin with the magic 0x67446698 and end with the cookie; the tests' client counts its cookies from 1.
     private static SystemCall Reply(IReadOnlyList<SystemCall> calls, int cookie)
     {
-        var text = @"gDf\230\0\0\0\0\0\0\0\0\0\0\0" + (cookie is >= 9 and <= 13 ? @"\" + "tnvfr"[cookie - 9] : $@"\{Convert.ToString(cookie, 8)}");
-        var reply = calls.FirstOrDefault(c => c.Name is "sendto" or "sendmsg" && c.Text.Contains(text + '"', StringComparison.Ordinal));
+        var last = cookie is >= 9 and <= 13 ? $"{"tnvfr"[cookie - 9]}" : Convert.ToString(cookie, 8);
+        var text = @"gDf\230\0\0\0\0\0\0\0\0\0\0\0\" + last;
+        var reply = calls.FirstOrDefault(
+            c => c.Name is "sendto" or "sendmsg" && c.Text.Contains(text + '"', StringComparison.Ordinal));
         Assert.True(reply is not null, $"There is no reply to request {cookie} in the trace.");
         return reply;
     }

@@ -11,7 +11,9 @@ internal sealed record SystemCall(string Name, string Text, int Began, int Ended
     private static readonly Regex PathPattern = new(@"^\w+\(\d+<([^>]*)>", RegexOptions.Compiled);
 }
 
-/// <summary>Reads what <c>strace -f -y -o</c> wrote, joining calls that other threads interrupted in the text.</summary>
+/// <summary>
+/// Reads what <c>strace -f -y -o</c> wrote, joining calls that other threads interrupted in the text.
+/// </summary>
 internal static partial class SystemCallTrace
 {
     /// <summary>What to run a program under to have its writes, syncs and sends in <paramref name="file"/>.</summary>

@@ -6,7 +6,9 @@ internal enum Promise
     /// <summary>Every acknowledged write: what holds after a crash of the process.</summary>
     Acknowledged,
 
-    /// <summary>Every write that a FLUSH or FUA covered: what holds after the loss of all that was not flushed.</summary>
+    /// <summary>
+    /// Every write that a FLUSH or FUA covered: what holds after the loss of all that was not flushed.
+    /// </summary>
     Flushed,
 }
 
@@ -56,7 +58,8 @@ internal sealed class ImageHistory(string export, uint number, long bytes, Seque
             var range = _busy.AsSpan(firstSector, sectors);
             if (range.Contains(true)) return null;
             range.Fill(true);
-            var operation = new Operation(kind, kind == OperationKind.Read ? 0 : sequencer.Next(), firstSector, sectors);
+            var operation = new Operation(
+                kind, kind == OperationKind.Read ? 0 : sequencer.Next(), firstSector, sectors);
             if (kind != OperationKind.Read) _operations.Add(operation);
             return operation;
         }
@@ -90,7 +93,8 @@ internal sealed class ImageHistory(string export, uint number, long bytes, Seque
             var expected = Math.Max(_current[sector], SectorStamp.Zero);
             if (SectorStamp.Read(content, number, sector) != expected)
             {
-                return $"{export} sector {sector} must read as write {expected}, and reads as {SectorStamp.Describe(content)}";
+                return $"{export} sector {sector} must read as write {expected}, and reads as "
+                    + SectorStamp.Describe(content);
             }
         }
 
@@ -138,7 +142,8 @@ internal sealed class ImageHistory(string export, uint number, long bytes, Seque
             var wanted = Math.Max(expected[sector], SectorStamp.Zero);
             if (image.States[sector] != wanted)
             {
-                return $"{export} sector {sector} is of write {image.States[sector]}, the first {last} writes give {wanted}";
+                return $"{export} sector {sector} is of write {image.States[sector]}, "
+                    + $"the first {last} writes give {wanted}";
             }
         }
 

@@ -21,7 +21,9 @@ internal sealed class Load(ImageHistory history, int seed)
     /// <summary>Percent of requests that are FLUSHes.</summary>
     public int FlushPercent { get; init; } = 8;
 
-    /// <summary>Time that each lane waits between requests: for loads that must not fill a log while nothing drains it.</summary>
+    /// <summary>
+    /// Time that each lane waits between requests: for loads that must not fill a log while nothing drains it.
+    /// </summary>
     public TimeSpan Pace { get; init; }
 
     /// <summary>Answered FLUSHes.</summary>
@@ -33,7 +35,10 @@ internal sealed class Load(ImageHistory history, int seed)
     /// <summary>Whether a connection broke.</summary>
     public bool LostConnection => Volatile.Read(ref _lost) != 0;
 
-    /// <summary>Runs until <paramref name="stop"/>, or until every connection is lost. An error that the server answers fails the test.</summary>
+    /// <summary>
+    /// Runs until <paramref name="stop"/>, or until every connection is lost. An error that the server answers fails
+    /// the test.
+    /// </summary>
     public Task RunAsync(int port, CancellationToken stop) =>
         Task.WhenAll(Enumerable.Range(0, Connections).Select(i => ConnectionAsync(port, i, stop)));
 

@@ -17,10 +17,15 @@ internal static class SectorStamp
 
     public static void Fill(Span<byte> data, uint export, long offset, long sequence)
     {
-        for (var at = 0; at < data.Length; at += Bytes) FillSector(data.Slice(at, Bytes), export, (offset + at) / Bytes, sequence);
+        for (var at = 0; at < data.Length; at += Bytes)
+        {
+            FillSector(data.Slice(at, Bytes), export, (offset + at) / Bytes, sequence);
+        }
     }
 
-    /// <summary>The sequence of the write that a sector is of, <see cref="Zero"/>, or null if it is of no write to there.</summary>
+    /// <summary>
+    /// The sequence of the write that a sector is of, <see cref="Zero"/>, or null if it is of no write to there.
+    /// </summary>
     public static long? Read(ReadOnlySpan<byte> sector, uint export, long number)
     {
         if (!sector.ContainsAnyExcept((byte)0)) return Zero;
@@ -33,7 +38,9 @@ internal static class SectorStamp
     /// <summary>What a sector claims to be, for messages.</summary>
     public static string Describe(ReadOnlySpan<byte> sector) =>
         BinaryPrimitives.ReadUInt64LittleEndian(sector) == Magic
-            ? $"export {BinaryPrimitives.ReadUInt32LittleEndian(sector[8..])}, sector {BinaryPrimitives.ReadInt64LittleEndian(sector[16..])}, write {BinaryPrimitives.ReadInt64LittleEndian(sector[24..])}"
+            ? $"export {BinaryPrimitives.ReadUInt32LittleEndian(sector[8..])}, "
+                + $"sector {BinaryPrimitives.ReadInt64LittleEndian(sector[16..])}, "
+                + $"write {BinaryPrimitives.ReadInt64LittleEndian(sector[24..])}"
             : $"no stamp: {Convert.ToHexString(sector[..32])}";
 
     private static void FillSector(Span<byte> sector, uint export, long number, long sequence)

@@ -72,7 +72,9 @@ internal sealed partial class ChildProcess : IAsyncDisposable
     /// <summary>Signals a process that this one started.</summary>
     public static void Send(int process, Signal signal) => _ = Kill(process, (int)signal);
 
-    /// <summary>Waits for the end of the process and of its output; a process that does not end in time fails the test.</summary>
+    /// <summary>
+    /// Waits for the end of the process and of its output; a process that does not end in time fails the test.
+    /// </summary>
     public async Task<int> ExitAsync(TimeSpan patience)
     {
         using var timeout = new CancellationTokenSource(patience);
@@ -83,7 +85,8 @@ internal sealed partial class ChildProcess : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            Assert.Fail($"{_process.StartInfo.FileName} has not ended after {patience.TotalSeconds} s. It said:\n{Said}");
+            Assert.Fail(
+                $"{_process.StartInfo.FileName} has not ended after {patience.TotalSeconds} s. It said:\n{Said}");
         }
 
         return _process.ExitCode;

@@ -9,12 +9,17 @@ internal sealed partial class MetricsPage(string text)
     private readonly (string Name, string Labels, double Value)[] _samples =
     [
         .. Sample().Matches(text).Select(m => (
-            m.Groups["name"].Value, m.Groups["labels"].Value, double.Parse(m.Groups["value"].ValueSpan, CultureInfo.InvariantCulture))),
+            m.Groups["name"].Value,
+            m.Groups["labels"].Value,
+            double.Parse(m.Groups["value"].ValueSpan, CultureInfo.InvariantCulture))),
     ];
 
     public IEnumerable<string> Names => _samples.Select(s => s.Name).Distinct();
 
-    /// <summary>The sum of a metric over all its label sets that contain <paramref name="label"/>; no such metric fails the test.</summary>
+    /// <summary>
+    /// The sum of a metric over all its label sets that contain <paramref name="label"/>; no such metric fails the
+    /// test.
+    /// </summary>
     public double Sum(string name, string label = "")
     {
         var found = _samples.Where(s => s.Name == name).ToArray();

@@ -8,11 +8,13 @@ internal static class ProjectRoot
 
     private static string Find()
     {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (folder.GetFiles("ZeroFlow.sln").Length == 0)
         {
-            if (global::System.IO.File.Exists(global::System.IO.Path.Combine(folder.FullName, "ZeroFlow.sln"))) return folder.FullName;
+            folder = folder.Parent
+                ?? throw new InvalidOperationException("ZeroFlow.sln is in no folder above the tests.");
         }
 
-        throw new InvalidOperationException("ZeroFlow.sln is in no folder above the tests.");
+        return folder.FullName;
     }
 }

@@ -1,6 +1,8 @@
 namespace ZeroFlow.SystemTests.Running;
 
-/// <summary>A real S3 server, Ceph's RADOS gateway, started when the first test asks for it and stopped after the last.</summary>
+/// <summary>
+/// A real S3 server, Ceph's RADOS gateway, started when the first test asks for it and stopped after the last.
+/// </summary>
 public sealed class RadosGateway : IAsyncDisposable
 {
     public const string Bucket = "zeroflow-test";
@@ -30,7 +32,12 @@ public sealed class RadosGateway : IAsyncDisposable
         // The script takes the port itself and others up to 150 above it.
         var port = FreePorts.Take(160);
         _folder = new TestFolder();
-        var settings = new Dictionary<string, string> { ["PORT"] = $"{port}", ["STORE"] = "memstore", ["SIZE_GB"] = "6" };
+        var settings = new Dictionary<string, string>
+        {
+            ["PORT"] = $"{port}",
+            ["STORE"] = "memstore",
+            ["SIZE_GB"] = "6",
+        };
         await Script("rgw-up.sh", settings, _folder["ceph"], AccessKey, SecretKey, Bucket);
         return port;
     }

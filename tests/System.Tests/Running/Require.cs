@@ -1,6 +1,8 @@
 namespace ZeroFlow.SystemTests.Running;
 
-/// <summary>What a test needs from the machine. In CI a missing tool is a failure; elsewhere it skips the test by name.</summary>
+/// <summary>
+/// What a test needs from the machine. In CI a missing tool is a failure; elsewhere it skips the test by name.
+/// </summary>
 internal static class Require
 {
     public static bool InCI => Environment.GetEnvironmentVariable("CI") == "true";

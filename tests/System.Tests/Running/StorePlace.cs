@@ -22,5 +22,5 @@ internal sealed record StorePlace(string Url, IReadOnlyDictionary<string, string
     public static async Task<StorePlace> NewAsync(string kind, TestFolder folder, RadosGateway gateway) =>
         kind == Directory
             ? InDirectory(folder.Make("store"))
-            : InBucket(await gateway.PortAsync(), Path.GetFileName(folder.Path));
+            : InBucket(await gateway.PortAsync(), folder.Name);
 }

@@ -5,6 +5,9 @@ internal sealed class TestFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("zeroflow-").FullName;
 
+    /// <summary>A name that no other test has, for prefixes in a shared bucket.</summary>
+    public string Name => global::System.IO.Path.GetFileName(Path);
+
     /// <summary>The path of a file or folder in it.</summary>
     public string this[string name] => global::System.IO.Path.Combine(Path, name);
 

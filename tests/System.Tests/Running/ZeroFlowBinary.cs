@@ -22,7 +22,8 @@ public sealed class ZeroFlowBinary : IAsyncDisposable
     {
         if (Environment.GetEnvironmentVariable("ZEROFLOW_BINARY") is { Length: > 0 } given) return given;
         _folder = new TestFolder();
-        await Tool.RunAsync("dotnet", "publish", ProjectRoot.File("src/Host"), "-c", "Release", "-o", _folder.Path, "-v", "quiet");
+        await Tool.RunAsync(
+            "dotnet", "publish", ProjectRoot.File("src/Host"), "-c", "Release", "-o", _folder.Path, "-v", "quiet");
         return _folder["zeroflow"];
     }
 }

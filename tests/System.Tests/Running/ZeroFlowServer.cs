@@ -75,7 +75,11 @@ internal sealed class ZeroFlowServer : IAsyncDisposable
         {
             ["ZEROFLOW_PASSPHRASE"] = settings.Passphrase,
         };
-        foreach (var (key, value) in settings.Tuning) environment[$"ZEROFLOW__TUNING__{key.ToUpperInvariant()}"] = value;
+        foreach (var (key, value) in settings.Tuning)
+        {
+            environment[$"ZEROFLOW__TUNING__{key.ToUpperInvariant()}"] = value;
+        }
+
         string[] command = [.. settings.Under, settings.Binary, .. arguments];
         return new ZeroFlowServer(settings, ChildProcess.Start(command[0], command[1..], environment));
     }

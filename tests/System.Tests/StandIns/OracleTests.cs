@@ -3,7 +3,8 @@ using ZeroFlow.SystemTests.Running;
 
 namespace ZeroFlow.SystemTests.StandIns;
 
-// An oracle that never complains proves nothing: these show that it accepts what is right and notices each kind of loss.
+// An oracle that never complains proves nothing: these show that it accepts what is right and notices each kind of
+// loss.
 public sealed class OracleTests
 {
     private const string Disk = "disk";
@@ -17,7 +18,8 @@ public sealed class OracleTests
         await using (var file = File.Create(folder["image"])) file.SetLength(Bytes);
         for (var round = 0; round < 3; round++)
         {
-            await using (var server = await ReferenceServer.NbdkitFileAsync(folder["image"])) await LoadAndKillAsync(server, history, round);
+            await using var server = await ReferenceServer.NbdkitFileAsync(folder["image"]);
+            await LoadAndKillAsync(server, history, round);
             await using var again = await ReferenceServer.NbdkitFileAsync(folder["image"]);
             Assert.Empty(history.AcceptAfterCrash(await Image.ReadAsync(again.Port, history), Promise.Acknowledged));
         }
@@ -27,7 +29,8 @@ public sealed class OracleTests
     public async Task A_server_that_forgets_everything_is_noticed()
     {
         var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());
-        await using (var server = await ReferenceServer.NbdkitMemoryAsync("16M")) await LoadAndKillAsync(server, history, 7);
+        await using var server = await ReferenceServer.NbdkitMemoryAsync("16M");
+        await LoadAndKillAsync(server, history, 7);
         await using var again = await ReferenceServer.NbdkitMemoryAsync("16M");
         var image = await Image.ReadAsync(again.Port, history);
         Assert.NotEmpty(history.AcceptAfterCrash(image, Promise.Flushed));
@@ -71,7 +74,8 @@ public sealed class OracleTests
         }
 
         await using var again = await ReferenceServer.NbdkitFileAsync(folder["image"]);
-        var breach = Assert.Single(history.AcceptAfterCrash(await Image.ReadAsync(again.Port, history), Promise.Acknowledged));
+        var breach = Assert.Single(
+            history.AcceptAfterCrash(await Image.ReadAsync(again.Port, history), Promise.Acknowledged));
         Assert.Contains($"sector {sector}:", breach, StringComparison.Ordinal);
     }
 

@@ -43,7 +43,8 @@ internal sealed class ReferenceServer : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
-    private static async Task<ReferenceServer> StartAsync(string tool, Func<int, string[]> arguments, params string[] under)
+    private static async Task<ReferenceServer> StartAsync(
+        string tool, Func<int, string[]> arguments, params string[] under)
     {
         Require.Tool(tool);
         var port = FreePorts.Take();

@@ -1,4 +1,4 @@
-using System.Text;
+using System.Globalization;
 using ZeroFlow.SystemTests.Faults;
 using ZeroFlow.SystemTests.Running;
 
@@ -34,7 +34,7 @@ public sealed class S3ProxyTests(RadosGateway gateway)
         Assert.Equal(52, -await CurlAsync(proxy, "-T", folder["body"]));
         proxy.Choose = _ => S3Fault.None;
         Assert.Equal(200, await CurlAsync(proxy, "-o", folder["back"]));
-        Assert.Equal("short", await File.ReadAllTextAsync(folder["back"], Encoding.ASCII, TestContext.Current.CancellationToken));
+        Assert.Equal("short", await File.ReadAllTextAsync(folder["back"], TestContext.Current.CancellationToken));
         Assert.Equal(1, proxy.Count(S3Fault.ReplyLost));
     }
 
@@ -48,6 +48,6 @@ public sealed class S3ProxyTests(RadosGateway gateway)
                 "--user", $"{RadosGateway.AccessKey}:{RadosGateway.SecretKey}",
                 "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", .. arguments, $"http://127.0.0.1:{proxy.Port}{Key}",
             ]);
-        return status != 0 ? -status : int.Parse(said[output.Length..], global::System.Globalization.CultureInfo.InvariantCulture);
+        return status != 0 ? -status : int.Parse(said[output.Length..], CultureInfo.InvariantCulture);
     }
 }

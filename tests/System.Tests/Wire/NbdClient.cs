@@ -67,7 +67,8 @@ internal sealed class NbdClient : IAsyncDisposable
         }
     }
 
-    public Task ReadAsync(long offset, Memory<byte> into) => SendAsync(NbdCommand.Read, 0, offset, into.Length, default, into);
+    public Task ReadAsync(long offset, Memory<byte> into) =>
+        SendAsync(NbdCommand.Read, 0, offset, into.Length, default, into);
 
     public Task WriteAsync(long offset, ReadOnlyMemory<byte> data, bool durable = false) =>
         SendAsync(NbdCommand.Write, durable, offset, data.Length, data);
@@ -142,13 +143,22 @@ internal sealed class NbdClient : IAsyncDisposable
             while (true)
             {
                 await _stream.ReadExactlyAsync(header);
-                if (BinaryPrimitives.ReadUInt32BigEndian(header) != SimpleReplyMagic) throw new IOException("Not a simple reply.");
+                if (BinaryPrimitives.ReadUInt32BigEndian(header) != SimpleReplyMagic)
+                {
+                    throw new IOException("Not a simple reply.");
+                }
+
                 var code = BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(4));
                 var cookie = BinaryPrimitives.ReadUInt64BigEndian(header.AsSpan(8));
-                if (!_inFlight.TryRemove(cookie, out var request)) throw new IOException($"A reply to nothing: {cookie:x}.");
+                if (!_inFlight.TryRemove(cookie, out var request))
+                {
+                    throw new IOException($"A reply to nothing: {cookie:x}.");
+                }
+
                 if (code == 0 && !request.Answer.IsEmpty) await _stream.ReadExactlyAsync(request.Answer);
                 if (code == 0) request.Done.TrySetResult();
-                else request.Done.TrySetException(new NbdException($"{request.What}: the server answered error {code}.", code));
+                else request.Done.TrySetException(
+                    new NbdException($"{request.What}: the server answered error {code}.", code));
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -184,10 +194,18 @@ internal sealed class NbdClient : IAsyncDisposable
     private async Task<uint> OptionReplyAsync(string export)
     {
         var header = await ReadAsync(20);
-        if (BinaryPrimitives.ReadUInt64BigEndian(header) != OptionReplyMagic) throw new IOException("Not an option reply.");
+        if (BinaryPrimitives.ReadUInt64BigEndian(header) != OptionReplyMagic)
+        {
+            throw new IOException("Not an option reply.");
+        }
+
         var type = BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(12));
         var data = await ReadAsync(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(16)));
-        if (type >= 1u << 31) throw new NbdException($"The server refuses {export}: {Encoding.UTF8.GetString(data)}", type);
+        if (type >= 1u << 31)
+        {
+            throw new NbdException($"The server refuses {export}: {Encoding.UTF8.GetString(data)}", type);
+        }
+
         if (type == ReplyInfo && BinaryPrimitives.ReadUInt16BigEndian(data) == 0)
         {
             Bytes = BinaryPrimitives.ReadInt64BigEndian(data.AsSpan(2));
