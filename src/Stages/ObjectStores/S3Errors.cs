@@ -52,6 +52,10 @@ internal static class S3Errors
     public static bool IsExists(AmazonServiceException error) =>
         error.StatusCode == HttpStatusCode.PreconditionFailed || error.ErrorCode == "PreconditionFailed";
 
+    /// <summary>True when the server says that there is no object of that name.</summary>
+    public static bool IsMissing(AmazonServiceException error) =>
+        KindOf(error.StatusCode, error.ErrorCode) == ObjectStoreErrorKind.ObjectMissing;
+
     /// <summary>True when the range begins at or past the end of the object.</summary>
     public static bool IsPastEnd(AmazonServiceException error) =>
         error.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable;

@@ -45,96 +45,27 @@ internal sealed class S3ObjectStore : IObjectStore
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
         if (destination.IsEmpty) return Task.CompletedTask;
-        return AttemptAsync("read", key, async watch =>
-        {
-            using GetObjectResponse answer = await GetAsync(key, offset, destination.Length, watch);
-            if (answer.ContentLength != destination.Length)
-                throw WrongLength(key, offset, destination.Length, answer.ContentLength);
-            await ReadBodyAsync(key, offset, answer, destination, watch);
-            return true;
-        },
-        cancellation);
+        return AttemptAsync("read", key, watch => ReadRangeOnceAsync(key, offset, destination, watch), cancellation);
     }
 
     /// <inheritdoc/>
     public Task<byte[]?> TryReadAsync(string key, int bytesMax, CancellationToken cancellation)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytesMax);
-        return AttemptAsync("read", key, async watch =>
-        {
-            try
-            {
-                using GetObjectResponse answer = await GetAsync(key, 0, bytesMax, watch);
-                long size = SizeOfObject(answer);
-                if (size > bytesMax)
-                {
-                    throw new ObjectStoreException(
-                        ObjectStoreErrorKind.Invalid,
-                        $"'{key}' in {Location} has {size} bytes, more than the {bytesMax} that it may have.");
-                }
-
-                if (answer.ContentLength != size) throw WrongLength(key, 0, size, answer.ContentLength);
-                var body = new byte[size];
-                await ReadBodyAsync(key, 0, answer, body, watch);
-                return body;
-            }
-            catch (AmazonS3Exception error) when (S3Errors.IsPastEnd(error))
-            {
-                // No range fits an empty object.
-                return Array.Empty<byte>();
-            }
-            catch (AmazonS3Exception error)
-                when (S3Errors.KindOf(error.StatusCode, error.ErrorCode) == ObjectStoreErrorKind.ObjectMissing)
-            {
-                return null;
-            }
-        },
-        cancellation);
+        return AttemptAsync("read", key, watch => TryReadOnceAsync(key, bytesMax, watch), cancellation);
     }
 
     /// <inheritdoc/>
     public Task<bool> TryCreateAsync(string key, ReadOnlyMemory<byte> body, CancellationToken cancellation) =>
-        AttemptAsync("create", key, async watch =>
-        {
-            try
-            {
-                await PutAsync(key, body, onlyIfAbsent: true, watch);
-                return true;
-            }
-            catch (AmazonS3Exception error) when (S3Errors.IsExists(error))
-            {
-                return false;
-            }
-        },
-        cancellation);
+        AttemptAsync("create", key, watch => TryCreateOnceAsync(key, body, watch), cancellation);
 
     /// <inheritdoc/>
     public Task WriteAsync(string key, ReadOnlyMemory<byte> body, CancellationToken cancellation) =>
-        AttemptAsync("write", key, async watch =>
-        {
-            await PutAsync(key, body, onlyIfAbsent: false, watch);
-            return true;
-        },
-        cancellation);
+        AttemptAsync("write", key, watch => PutAsync(key, body, onlyIfAbsent: false, watch), cancellation);
 
     /// <inheritdoc/>
     public Task DeleteAsync(string key, CancellationToken cancellation) =>
-        AttemptAsync("delete", key, async watch =>
-        {
-            try
-            {
-                var request = new DeleteObjectRequest { BucketName = _options.Bucket, Key = FullKey(key) };
-                await _client.DeleteObjectAsync(request, watch.Token);
-            }
-            catch (AmazonS3Exception error)
-                when (S3Errors.KindOf(error.StatusCode, error.ErrorCode) == ObjectStoreErrorKind.ObjectMissing)
-            {
-                // Some servers say so; the object is gone, which is what was asked for.
-            }
-
-            return true;
-        },
-        cancellation);
+        AttemptAsync("delete", key, watch => DeleteOnceAsync(key, watch), cancellation);
 
     /// <inheritdoc/>
     public async IAsyncEnumerable<ObjectEntry> ListAsync(
@@ -169,6 +100,71 @@ internal sealed class S3ObjectStore : IObjectStore
         return ValueTask.CompletedTask;
     }
 
+    private async Task<bool> ReadRangeOnceAsync(string key, long offset, Memory<byte> destination, StallWatch watch)
+    {
+        using GetObjectResponse answer = await GetAsync(key, offset, destination.Length, watch);
+        if (answer.ContentLength != destination.Length)
+            throw WrongLength(key, offset, destination.Length, answer.ContentLength);
+        await ReadBodyAsync(key, offset, answer, destination, watch);
+        return true;
+    }
+
+    private async Task<byte[]?> TryReadOnceAsync(string key, int bytesMax, StallWatch watch)
+    {
+        try
+        {
+            using GetObjectResponse answer = await GetAsync(key, 0, bytesMax, watch);
+            long size = SizeOfObject(answer);
+            if (size > bytesMax)
+            {
+                throw new ObjectStoreException(
+                    ObjectStoreErrorKind.Invalid,
+                    $"'{key}' in {Location} has {size} bytes, more than the {bytesMax} that it may have.");
+            }
+
+            if (answer.ContentLength != size) throw WrongLength(key, 0, size, answer.ContentLength);
+            var body = new byte[size];
+            await ReadBodyAsync(key, 0, answer, body, watch);
+            return body;
+        }
+        catch (AmazonS3Exception error) when (S3Errors.IsPastEnd(error))
+        {
+            // No range fits an empty object.
+            return [];
+        }
+        catch (AmazonS3Exception error) when (S3Errors.IsMissing(error))
+        {
+            return null;
+        }
+    }
+
+    private async Task<bool> TryCreateOnceAsync(string key, ReadOnlyMemory<byte> body, StallWatch watch)
+    {
+        try
+        {
+            return await PutAsync(key, body, onlyIfAbsent: true, watch);
+        }
+        catch (AmazonS3Exception error) when (S3Errors.IsExists(error))
+        {
+            return false;
+        }
+    }
+
+    private async Task<bool> DeleteOnceAsync(string key, StallWatch watch)
+    {
+        try
+        {
+            var request = new DeleteObjectRequest { BucketName = _options.Bucket, Key = FullKey(key) };
+            await _client.DeleteObjectAsync(request, watch.Token);
+        }
+        catch (AmazonS3Exception error) when (S3Errors.IsMissing(error))
+        {
+            // Some servers say so; the object is gone, which is what was asked for.
+        }
+
+        return true;
+    }
+
     private async Task<ListObjectsV2Response> ListPageAsync(ListObjectsV2Request request, StallWatch watch)
     {
         ListObjectsV2Response page = await _client.ListObjectsV2Async(request, watch.Token);
@@ -191,7 +187,8 @@ internal sealed class S3ObjectStore : IObjectStore
         return _client.GetObjectAsync(request, watch.Token);
     }
 
-    private async Task PutAsync(string key, ReadOnlyMemory<byte> body, bool onlyIfAbsent, StallWatch watch)
+    private async Task<bool> PutAsync(
+        string key, ReadOnlyMemory<byte> body, bool onlyIfAbsent, StallWatch watch)
     {
         var request = new PutObjectRequest
         {
@@ -206,6 +203,7 @@ internal sealed class S3ObjectStore : IObjectStore
         // barred for http.
         if (!_options.PayloadHash) request.Headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
         await _client.PutObjectAsync(request, watch.Token);
+        return true;
     }
 
     private async Task ReadBodyAsync(
