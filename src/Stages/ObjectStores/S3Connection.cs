@@ -45,6 +45,7 @@ internal sealed class S3Connection : IDisposable
         {
             ForcePathStyle = options.PathStyle,
             MaxErrorRetry = 0,
+            MaxStaleConnectionRetries = 0,
             RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
         };

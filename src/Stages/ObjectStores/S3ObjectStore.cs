@@ -195,13 +195,13 @@ internal sealed class S3ObjectStore : IObjectStore
             BucketName = _options.Bucket,
             Key = FullKey(key),
             InputStream = new UploadBody(body, watch),
+            ContentType = "application/octet-stream",
             UseChunkEncoding = false,
             IfNoneMatch = onlyIfAbsent ? "*" : null,
-        };
 
-        // The SDK signs the value that it finds here, and so does without hashing the body; its own switch for that is
-        // barred for http.
-        if (!_options.PayloadHash) request.Headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+            // TLS checks what it carries; over plain http the hash is what finds a damaged body before it is acknowledged.
+            DisablePayloadSigning = !_options.IsPlainHttp,
+        };
         await _client.PutObjectAsync(request, watch.Token);
         return true;
     }

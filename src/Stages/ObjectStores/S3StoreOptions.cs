@@ -7,7 +7,7 @@ namespace ZeroFlow.Stages.ObjectStores;
 public sealed record S3StoreOptions
 {
     private const string Form =
-        "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true&payload-hash=true";
+        "s3://bucket/prefix?endpoint=https://host&region=name&path-style=true";
 
     /// <summary>Name of the bucket.</summary>
     public required string Bucket { get; init; }
@@ -23,16 +23,6 @@ public sealed record S3StoreOptions
 
     /// <summary>The bucket is named in the path instead of the host name. Default: true with an endpoint.</summary>
     public bool PathStyle { get; init; }
-
-    /// <summary>
-    /// Uploads carry the SHA-256 of the body, which the server checks. Default: true over http, false over https.
-    /// </summary>
-    /// <remarks>
-    /// It costs as much CPU as the rest of an upload four times over where the CPU has no SHA instructions. TLS checks
-    /// what it carries; over plain http, without the hash only TCP's own 16-bit sum stands between a damaged body and an
-    /// acknowledged table. Turn it off for a server on the same machine or on a trusted link.
-    /// </remarks>
-    public bool PayloadHash { get; init; }
 
     /// <summary>How long a connection may take to be made.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(3);
@@ -58,7 +48,7 @@ public sealed record S3StoreOptions
     }
 
     /// <summary>
-    /// Reads <c>s3://bucket/prefix?endpoint=...&amp;region=...&amp;path-style=true&amp;payload-hash=true</c>.
+    /// Reads <c>s3://bucket/prefix?endpoint=...&amp;region=...&amp;path-style=true</c>.
     /// </summary>
     /// <exception cref="ObjectStoreException">Kind Invalid: the message names what is wrong and what is allowed.</exception>
     public static S3StoreOptions Parse(string url)
@@ -74,7 +64,6 @@ public sealed record S3StoreOptions
 
         var options = new S3StoreOptions { Bucket = bucket, Prefix = ParsePrefix(prefix) };
         bool? pathStyle = null;
-        bool? payloadHash = null;
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (string part in query.Split('&', StringSplitOptions.RemoveEmptyEntries))
         {
@@ -86,16 +75,11 @@ public sealed record S3StoreOptions
                 case "endpoint": options = options with { Endpoint = ParseEndpoint(value) }; break;
                 case "region": options = options with { Region = ParseRegion(value) }; break;
                 case "path-style": pathStyle = ParseBoolean(name, value); break;
-                case "payload-hash": payloadHash = ParseBoolean(name, value); break;
-                default: Refuse($"'{name}' is not known in an S3 URL; endpoint, region, path-style and payload-hash are"); break;
+                default: Refuse($"'{name}' is not known in an S3 URL; endpoint, region and path-style are"); break;
             }
         }
 
-        return options with
-        {
-            PathStyle = pathStyle ?? options.Endpoint is not null,
-            PayloadHash = payloadHash ?? options.IsPlainHttp,
-        };
+        return options with { PathStyle = pathStyle ?? options.Endpoint is not null };
     }
 
     private static void CheckBucket(string bucket)
