@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
-using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;

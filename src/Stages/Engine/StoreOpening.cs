@@ -24,7 +24,6 @@ internal sealed partial class StoreOpening
     private readonly StoreComponents _parts;
     private readonly ILogger _log;
     private readonly StoreHealth _health;
-    private readonly RetryingObjectStore _objects;
     private readonly ByteBudget _dirtyMemory;
     private readonly Dictionary<uint, Memtable> _memtables = [];
     private readonly Dictionary<uint, ExportInfo> _journaledExports = [];
@@ -38,16 +37,15 @@ internal sealed partial class StoreOpening
         _health = new StoreHealth(parts.Time, parts.Loggers);
         _health.ObserveIn(parts.Metrics.Meter);
         _dirtyMemory = new ByteBudget(options.DirtyMemoryBytes);
-        _objects = new RetryingObjectStore(
-            new MeteredObjectStore(parts.Objects, parts.Metrics, parts.Time), RetryPolicy.ForOpening, _health, parts.Time,
-            NewRandom());
     }
 
     public async Task<BlockStore> RunAsync(CancellationToken cancellation)
     {
         try
         {
-            return await OpenAsync(cancellation);
+            var metered = new MeteredObjectStore(_parts.Objects, _parts.Metrics, _parts.Time);
+            return await OpenAsync(
+                new RetryingObjectStore(metered, RetryPolicy.ForOpening, _health, _parts.Time, NewRandom()), cancellation);
         }
         catch (ObjectStoreException refused)
         {
@@ -56,17 +54,17 @@ internal sealed partial class StoreOpening
         }
     }
 
-    private async Task<BlockStore> OpenAsync(CancellationToken cancellation)
+    private async Task<BlockStore> OpenAsync(RetryingObjectStore objects, CancellationToken cancellation)
     {
         IChunkCodec codec = ZstdCodec.Create();
-        await ConditionalWriteProbe.VerifyAsync(_objects, NewRandom(), cancellation);
+        await ConditionalWriteProbe.VerifyAsync(objects, NewRandom(), cancellation);
         StoreKeys keys = await StoreRecord.OpenOrCreateAsync(
-            _objects, _parts.Passphrase, _parts.NewStoreKdf, _parts.Entropy, _parts.Time, cancellation);
+            objects, _parts.Passphrase, _parts.NewStoreKdf, _parts.Entropy, _parts.Time, cancellation);
 
-        var walker = new ChainWalker(_objects, keys, codec, _log);
+        var walker = new ChainWalker(objects, keys, codec, _log);
         var session = new Guid(RandomBytes(16));
         WalTerm? term = ReadTerm(keys);
-        var takeover = new Takeover(_objects, keys, walker, _parts.Entropy, _parts.Time, _log);
+        var takeover = new Takeover(objects, keys, walker, _parts.Entropy, _parts.Time, _log);
         TakeoverResult taken = await takeover.RunAsync(session, epoch => RecordIntent(keys, term, epoch, session), cancellation);
 
         StoreState state = taken.State;
@@ -74,12 +72,12 @@ internal sealed partial class StoreOpening
         if (!Continues(term, taken)) SetStaleWalAside(term, taken);
         WriteAheadLog wal = OpenWal(keys, state);
         Sequence last = _replayed.Count > 0 ? _replayed[^1].Header.Sequence : state.LastSequence;
-        WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, new WriterTerm(state.Position.Epoch, session), null));
+        WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, [new WriterTerm(state.Position.Epoch, session)]));
         wal.StartEpoch(state.Position.Epoch, session, state.Position.Number + 1, last.Next);
         if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
 
         var runtime = new StoreRuntime(_options, _parts, new OpenedStore(
-            keys, codec, state, walker.Reader, session, wal, _replayed, last, _dirtyMemory, _objects, _health,
+            keys, codec, state, walker.Reader, session, wal, _replayed, last, _dirtyMemory, objects, _health,
             new StoreSupervisor(_log)));
         var store = new BlockStore(runtime, LiveExports(state, runtime));
         runtime.Start();
@@ -103,22 +101,18 @@ internal sealed partial class StoreOpening
     // WAL can prove that it still is the writer's.
     private void RecordIntent(StoreKeys keys, WalTerm? term, uint epoch, Guid session) =>
         WalTermFile.Write(
-            _parts.WalDisk, new WalTerm(keys.StoreId, term?.Current ?? default, new WriterTerm(epoch, session), term?.Next));
+            _parts.WalDisk, new WalTerm(keys.StoreId, [.. term?.Terms ?? [], new WriterTerm(epoch, session)]));
 
     // The WAL continues the chain if whoever wrote the epoch that our seal ended was the WAL's own writer.
-    private static bool Continues(WalTerm? term, TakeoverResult taken)
-    {
-        if (term is null) return false;
-        var ended = new WriterTerm(taken.EndedEpoch, taken.EndedSession);
-        return ended == term.Current || ended == term.Next;
-    }
+    private static bool Continues(WalTerm? term, TakeoverResult taken) =>
+        term is not null && term.Terms.Contains(new WriterTerm(taken.EndedEpoch, taken.EndedSession));
 
     private void SetStaleWalAside(WalTerm? term, TakeoverResult taken)
     {
         IReadOnlyList<string> segments = WriteAheadLog.SegmentFiles(_parts.WalDisk);
         if (segments.Count == 0) return;
         string place = _parts.WalDisk.SetAside(segments, $"stale-epoch-{taken.EndedEpoch + 1}");
-        LogStale(term?.Current.Epoch ?? 0, taken.EndedSession, place);
+        LogStale(term is { Terms.Count: > 0 } ? term.Terms[^1].Epoch : 0, taken.EndedSession, place);
     }
 
     private WriteAheadLog OpenWal(StoreKeys keys, StoreState state)
