@@ -11,5 +11,9 @@ if (!OperatingSystem.IsLinux() || Stopwatch.Frequency != 1_000_000_000)
 var root = new RootCommand("Measures NBD servers side by side, and the floors under them.")
 {
     RunCommand.Create(),
+    CompareCommand.Create(),
+    SyncFloorCommand.Create(),
+    MemoryCommand.Create(),
+    SelfTestCommand.Create(),
 };
 return await root.Parse(args).InvokeAsync();
