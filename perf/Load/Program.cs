@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Net.Sockets;
 using ZeroFlow.Perf.Commands;
+using ZeroFlow.Perf.Nbd;
 
 if (!OperatingSystem.IsLinux() || Stopwatch.Frequency != 1_000_000_000)
 {
@@ -16,4 +18,12 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     MemoryCommand.Create(),
     SelfTestCommand.Create(),
 };
-return await root.Parse(args).InvokeAsync();
+try
+{
+    return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception exception) when (exception is NbdException or SocketException or FormatException or IOException)
+{
+    Console.Error.WriteLine(exception.Message);
+    return 1;
+}

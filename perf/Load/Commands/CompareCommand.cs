@@ -30,11 +30,17 @@ internal static class CompareCommand
         var directory = new Option<string?>("--dir") { Description = "Where peers keep their files; a temporary one" };
         var exportMib = new Option<int>("--export-mib") { DefaultValueFactory = _ => 1024 };
         var region = LoadArguments.RegionMib();
+        var settle = new Option<double>("--settle")
+        {
+            Description = "Seconds of rest after the region was filled",
+            DefaultValueFactory = _ => 2,
+        };
         var ratio = LoadArguments.Ratio();
         var seed = LoadArguments.Seed();
         var command = new Command("compare", "Start several servers in turns and compare them")
         {
-            peers, workloads, rounds, seconds, warmup, output, title, basePeer, zeroflow, directory, exportMib, region, ratio, seed,
+            peers, workloads, rounds, seconds, warmup, output, title, basePeer, zeroflow, directory, exportMib, region,
+            settle, ratio, seed,
         };
         command.SetAction(parsed =>
         {
@@ -51,6 +57,7 @@ internal static class CompareCommand
                 Directory = parsed.GetValue(directory) ?? Path.GetTempPath(),
                 ExportMib = parsed.GetValue(exportMib),
                 RegionMib = parsed.GetValue(region),
+                Settle = TimeSpan.FromSeconds(parsed.GetValue(settle)),
                 CompressRatio = parsed.GetValue(ratio),
                 Seed = parsed.GetValue(seed),
             };

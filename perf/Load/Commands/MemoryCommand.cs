@@ -55,8 +55,12 @@ internal static class MemoryCommand
         using var ended = new ManualResetEventSlim();
         var sampler = new Thread(() =>
         {
-            for (var second = 0; !ended.Wait(TimeSpan.FromSeconds(second == 0 ? 0 : 1)); second++)
-                samples.Take(second, runner.Completed, print: second % printEvery == 0);
+            for (var second = 0; ; second++)
+            {
+                var last = ended.Wait(TimeSpan.FromSeconds(second == 0 ? 0 : 1));
+                samples.Take(second, runner.Completed, print: last || second % printEvery == 0);
+                if (last) return;
+            }
         });
         sampler.Start();
         LoadResult result;
@@ -95,9 +99,9 @@ internal static class MemoryCommand
 
         public void Take(int second, long requests, bool print)
         {
-            var status = File.ReadAllLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/status"));
-            var resident = MibOf(status, "VmRSS:");
-            PeakMib = MibOf(status, "VmHWM:");
+            // A server that has ended is the load's news to report.
+            if (!TryReadStatus(out var resident, out var peak)) return;
+            PeakMib = peak;
             ResidentMaxMib = Math.Max(ResidentMaxMib, resident);
             _idleSeconds = second > 0 && requests == _requestsBefore ? _idleSeconds + 1 : 0;
             IdleSecondsMax = Math.Max(IdleSecondsMax, _idleSeconds);
@@ -112,10 +116,27 @@ internal static class MemoryCommand
             _printedRequests = requests;
         }
 
-        private static double MibOf(string[] status, string key)
+        private bool TryReadStatus(out double resident, out double peak)
         {
-            var line = status.FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal)) ??
-                throw new InvalidOperationException($"Process {key} is not there: it has ended.");
+            (resident, peak) = (0, 0);
+            try
+            {
+                foreach (var line in File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/status")))
+                {
+                    if (line.StartsWith("VmRSS:", StringComparison.Ordinal)) resident = MibOf(line);
+                    if (line.StartsWith("VmHWM:", StringComparison.Ordinal)) peak = MibOf(line);
+                }
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+
+            return resident > 0;
+        }
+
+        private static double MibOf(string line)
+        {
             var fields = line.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries);
             return long.Parse(fields[1], CultureInfo.InvariantCulture) / 1024.0;
         }

@@ -30,6 +30,9 @@ internal sealed record ComparePlan
 
     public required long RegionMib { get; init; }
 
+    /// <summary>Pause after filling the region: a server that works on in the background may finish.</summary>
+    public required TimeSpan Settle { get; init; }
+
     public required double CompressRatio { get; init; }
 
     public required int Seed { get; init; }
@@ -59,10 +62,11 @@ internal sealed class Comparison(ComparePlan plan, TextWriter progress)
                 Conditions = conditions with { LoadAverageAfter = Conditions.LoadAverage() },
                 Settings = new CompareSettings(
                     [.. plan.Peers.Select(peer => peer.Name)], plan.Base.Name, plan.Rounds, plan.Duration.TotalSeconds,
-                    plan.Warmup.TotalSeconds, plan.ExportMib, plan.RegionMib, plan.CompressRatio,
+                    plan.Warmup.TotalSeconds, plan.ExportMib, plan.RegionMib, plan.Settle.TotalSeconds, plan.CompressRatio,
                     plan.Peers.ToDictionary(peer => peer.Name, peer => peer.Promise), _commands),
                 SyncFloors = _floors,
                 Runs = _runs,
+                Lines = CompareReport.LinesOf(_runs),
                 Failures = _failures,
             };
         }
@@ -110,6 +114,7 @@ internal sealed class Comparison(ComparePlan plan, TextWriter progress)
             ServerPid = process.Pid,
         };
         LoadRunner.FillRegion(options);
+        Thread.Sleep(plan.Settle);
         foreach (var item in plan.Cases) RunCase(peer, round, options with { Case = item });
     }
 

@@ -35,6 +35,7 @@ internal sealed partial class PeerProcess : IDisposable
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
+        AppDomain.CurrentDomain.ProcessExit += KillAtExit;
     }
 
     public Peer Peer { get; }
@@ -70,9 +71,16 @@ internal sealed partial class PeerProcess : IDisposable
             _process.Kill();
         }
 
+        AppDomain.CurrentDomain.ProcessExit -= KillAtExit;
         _process.WaitForExit();
         _process.Dispose();
         Directory.Delete(_directory, recursive: true);
+    }
+
+    /// <summary>A tool that is told to end must not leave servers behind.</summary>
+    private void KillAtExit(object? sender, EventArgs arguments)
+    {
+        if (!_process.HasExited) _process.Kill();
     }
 
     private void WaitUntilReady()

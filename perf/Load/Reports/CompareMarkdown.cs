@@ -42,7 +42,7 @@ internal static class CompareMarkdown
         text.Append(CultureInfo.InvariantCulture, $"{settings.WarmupSeconds} s of warm-up; every round starts each peer ");
         text.Append(CultureInfo.InvariantCulture, $"afresh, peers taking turns. Client and server share the cores, over ");
         text.Append(CultureInfo.InvariantCulture, $"loopback TCP. Offsets are random in the first {settings.RegionMib} MiB ");
-        text.Append(CultureInfo.InvariantCulture, $"of {settings.ExportMib} MiB, filled before; data compresses ");
+        text.Append(CultureInfo.InvariantCulture, $"of {settings.ExportMib} MiB, filled {settings.SettleSeconds} s before; data compresses ");
         text.Append(CultureInfo.InvariantCulture, $"{settings.CompressRatio}:1. Figures are medians over the rounds, ");
         text.Append("ranges in parentheses; latencies are microseconds; CPU is user and system time.\n\n");
     }
@@ -123,7 +123,7 @@ internal static class CompareMarkdown
     private static string RatioTo(CompareReport report, CompareLine line)
     {
         var other = report.Lines.FirstOrDefault(it => it.Case == line.Case && it.Peer == report.Settings.Base);
-        return other is null || other == line
+        return other is null || line.Peer == report.Settings.Base
             ? ""
             : $" ({Number(line.RequestsPerSecond.Median / other.RequestsPerSecond.Median, "F2")}x)";
     }

@@ -19,13 +19,15 @@ internal sealed record CompareReport
     /// <summary>What could not be measured, and why.</summary>
     public required IReadOnlyList<string> Failures { get; init; }
 
-    public IReadOnlyList<CompareLine> Lines =>
-        [.. Runs.GroupBy(run => (run.Result.Case, run.Peer)).Select(group => CompareLine.Of(group.Key, [.. group]))];
+    public required IReadOnlyList<CompareLine> Lines { get; init; }
+
+    public static IReadOnlyList<CompareLine> LinesOf(IEnumerable<CompareRun> runs) =>
+        [.. runs.GroupBy(run => (run.Result.Case, run.Peer)).Select(group => CompareLine.Of(group.Key, [.. group]))];
 }
 
 internal sealed record CompareSettings(
     IReadOnlyList<string> Peers, string Base, int Rounds, double Seconds, double WarmupSeconds, long ExportMib,
-    long RegionMib, double CompressRatio, IReadOnlyDictionary<string, string> Promises,
+    long RegionMib, double SettleSeconds, double CompressRatio, IReadOnlyDictionary<string, string> Promises,
     IReadOnlyDictionary<string, string> Commands);
 
 /// <summary>One run of one case against one peer.</summary>
@@ -64,7 +66,7 @@ internal sealed record CompareLine
                 : null,
             ClientCpuMicrosPerRequest = Spread.Of(results.Select(result => result.ClientCpuMicrosPerRequest)),
             BusyShare = Spread.Of(results.Select(result => result.Cpu.BusyShare)),
-            Latency = results[0].Latency.Keys.ToDictionary(
+            Latency = results.SelectMany(result => result.Latency.Keys).Distinct().ToDictionary(
                 kind => kind,
                 kind => LatencyLine.Of([.. results.Where(r => r.Latency.ContainsKey(kind)).Select(r => r.Latency[kind])])),
         };

@@ -35,7 +35,7 @@ internal sealed record Conditions
     public static Conditions Capture(string directory, IEnumerable<Peer> peers) => new()
     {
         Date = DateTimeOffset.UtcNow,
-        Kernel = RuntimeInformation.OSDescription + " " + RuntimeInformation.OSArchitecture,
+        Kernel = File.ReadAllText("/proc/sys/kernel/osrelease").Trim() + ", " + RuntimeInformation.OSDescription,
         Processor = ValueOf("/proc/cpuinfo", "model name"),
         Cores = Environment.ProcessorCount,
         MemoryMib = long.Parse(ValueOf("/proc/meminfo", "MemTotal").Split(' ')[0], CultureInfo.InvariantCulture) / 1024,

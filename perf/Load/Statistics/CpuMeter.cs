@@ -4,7 +4,7 @@ namespace ZeroFlow.Perf.Statistics;
 
 /// <summary>
 /// CPU used over an interval. Busy and Steal are shares of all cores' time: near 1 means that client and server fought
-/// for the machine; steal means that a neighbour had it.
+/// for the machine; steal means that a neighbour had it. Both are sampled at the timer tick, so they are coarse.
 /// </summary>
 internal sealed record CpuUse(double? ServerSeconds, double ClientSeconds, double BusyShare, double StealShare);
 

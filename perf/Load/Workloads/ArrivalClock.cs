@@ -8,21 +8,31 @@ internal sealed class ArrivalClock(double perSecond, LoadWindow window)
 {
     private readonly double _spacing = 1e9 / perSecond;
     private long _ordinal;
+    private bool _givenUp;
 
     public long NextDue => window.StartAt + (long)(_ordinal * _spacing);
 
     /// <summary>Whether an arrival is due. After the window, late ones are still owed; new ones are not made.</summary>
     public bool TryTake(long now, out long due)
     {
+        // What the warm-up left unsent is forgiven: else an overloaded run would measure nothing but warm-up.
+        if (now >= window.MeasureFrom && NextDue < window.MeasureFrom)
+            _ordinal = (long)Math.Ceiling((window.MeasureFrom - window.StartAt) / _spacing);
+
         due = NextDue;
-        if (due > now || due >= window.StopAt) return false;
+        if (due > now || Exhausted) return false;
 
         _ordinal++;
         return true;
     }
 
-    public bool Exhausted => NextDue >= window.StopAt;
+    /// <summary>Whether no arrival is left, or owed.</summary>
+    public bool Exhausted => _givenUp || NextDue >= window.StopAt;
 
-    /// <summary>How many arrivals are due and not taken.</summary>
-    public long Owed(long now) => (long)Math.Max(0, (Math.Min(now, window.StopAt) - NextDue) / _spacing);
+    /// <summary>Forgets what is owed and says how much it was.</summary>
+    public long GiveUp()
+    {
+        _givenUp = true;
+        return (long)Math.Max(0, (window.StopAt - NextDue) / _spacing);
+    }
 }

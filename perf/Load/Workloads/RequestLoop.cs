@@ -56,6 +56,7 @@ internal sealed unsafe class RequestLoop : IDisposable
     public void Run()
     {
         if (_arrivals is null) StartAll();
+        else NativeSocket.SharpenTimers();
         while (true)
         {
             if (_arrivals is not null) StartDue(_arrivals);
@@ -97,10 +98,7 @@ internal sealed unsafe class RequestLoop : IDisposable
 
         // An overloaded server leaves a backlog; it is worked off for as long as the window was, then given up.
         if (now > _window.StopAt + (_window.StopAt - _window.StartAt) && !arrivals.Exhausted)
-        {
-            Record.Unsent = arrivals.Owed(now);
-            _window.Stop();
-        }
+            Record.Unsent = arrivals.GiveUp();
 
         while (_idle.Count > 0 && arrivals.TryTake(now, out var due))
         {
@@ -208,11 +206,10 @@ internal sealed unsafe class RequestLoop : IDisposable
         state.Busy = false;
         _inFlight--;
         Record.CountCompletion();
-        if (state.Started >= _window.MeasureFrom)
+        if (state.TransactionStarted >= _window.MeasureFrom)
         {
             Record.RecordRequest(KindOf(request.Command), request.Length, state.Started, now);
-            if (!request.Begins && request.Ends && state.TransactionStarted >= _window.MeasureFrom)
-                Record.RecordCommit(state.TransactionStarted, now);
+            if (!request.Begins && request.Ends) Record.RecordCommit(state.TransactionStarted, now);
         }
 
         var continues = !request.Ends || (_arrivals is null && now < _window.StopAt);
