@@ -1,7 +1,8 @@
 #!/bin/sh
 # Publishes the host and compares it with the reference servers: the default matrix, three rounds, ZeroFlow as the base.
-#   perf/run-core.sh [further options of zeroflow-perf compare, such as --rounds 5 or --peers ...]
-# Writes perf/results/<date>-core.md and .json. DIR=path puts the servers' files on another filesystem.
+#   perf/run-core.sh [further options of zeroflow-perf compare, such as --rounds 5]
+# Writes perf/results/<date>-core.md and .json. From the environment: PEERS (comma-separated; the first is the base of
+# ratios), NAME (of the result), DIR (where the servers keep their files: the filesystem under test).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
@@ -12,9 +13,9 @@ dotnet publish "$root/src/Host/ZeroFlow.Host.csproj" -c Release -o "$work/host" 
 dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
 
 cd "$root"
-name=$(date -u +%Y-%m-%d)-core
+name=${NAME:-$(date -u +%Y-%m-%d)-core}
 "$work/perf/zeroflow-perf" compare \
-  --peers zeroflow,zeroflow-published,nbdkit-memory,nbdkit-file,qemu-nbd \
+  --peers "${PEERS:-zeroflow,zeroflow-published,nbdkit-memory,nbdkit-file,qemu-nbd}" \
   --zeroflow "$work/host/zeroflow" \
   --dir "${DIR:-$work}" \
   --title "ZeroFlow and reference servers, core matrix" \
