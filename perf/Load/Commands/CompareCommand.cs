@@ -23,9 +23,13 @@ internal static class CompareCommand
         var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 3 };
         var seconds = LoadArguments.Seconds(3);
         var warmup = LoadArguments.Warmup();
-        var output = new Option<string>("--out") { Description = "Writes this path with .json and with .md", Required = true };
+        var output = new Option<string>("--out")
+        {
+            Description = "Writes this path with .json and with .md",
+            Required = true,
+        };
         var title = new Option<string>("--title") { DefaultValueFactory = _ => "NBD servers side by side" };
-        var basePeer = new Option<string?>("--base") { Description = "Peer that ratios refer to; the first when absent" };
+        var basePeer = new Option<string?>("--base") { Description = "Peer that ratios refer to; else the first" };
         var zeroflow = new Option<string?>("--zeroflow") { Description = "Published host: a program or a .dll" };
         var directory = new Option<string?>("--dir") { Description = "Where peers keep their files; a temporary one" };
         var exportMib = new Option<int>("--export-mib") { DefaultValueFactory = _ => 1024 };

@@ -22,7 +22,11 @@ internal static class MemoryCommand
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 32 };
         var rate = new Option<double?>("--rate") { Description = "Open loop: requests a second" };
         var ratio = LoadArguments.Ratio();
-        var every = new Option<int>("--print-every") { Description = "Seconds between lines", DefaultValueFactory = _ => 10 };
+        var every = new Option<int>("--print-every")
+        {
+            Description = "Seconds between lines",
+            DefaultValueFactory = _ => 10,
+        };
         var csv = new Option<string?>("--csv") { Description = "Write every second's sample to this file" };
         var command = new Command("memory", "Sample a server's memory while loading its whole export")
         {
@@ -78,8 +82,9 @@ internal static class MemoryCommand
         Console.Write(ResultText.Of(result));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"Over {runner.RegionBytes / (1024 * 1024)} MiB: highest RSS sampled {samples.ResidentMaxMib:F0} MiB, kernel's peak " +
-            $"{samples.PeakMib:F0} MiB, {result.Requests} requests, longest second without a reply: {samples.IdleSecondsMax} s"));
+            $"Over {runner.RegionBytes / (1024 * 1024)} MiB: highest RSS sampled {samples.ResidentMaxMib:F0} MiB, " +
+            $"kernel's peak {samples.PeakMib:F0} MiB, {result.Requests} requests, " +
+            $"longest time without a reply: {samples.IdleSecondsMax} s"));
         return 0;
     }
 
@@ -106,7 +111,8 @@ internal static class MemoryCommand
             _idleSeconds = second > 0 && requests == _requestsBefore ? _idleSeconds + 1 : 0;
             IdleSecondsMax = Math.Max(IdleSecondsMax, _idleSeconds);
             _requestsBefore = requests;
-            csv?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{second},{resident:F1},{PeakMib:F1},{requests}"));
+            csv?.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{second},{resident:F1},{PeakMib:F1},{requests}"));
             if (!print) return;
 
             var rate = (requests - _printedRequests) / (double)Math.Max(1, second - _printedAt);

@@ -47,7 +47,8 @@ internal static class SyncFloorCommand
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{result.Name,-26} {result.PerSecond,9:F0}/s  {result.SyncsPerSecond,7:F0} syncs/s  us: " +
-                $"p50 {result.Latency.P50Micros:F0}  p99 {result.Latency.P99Micros:F0}  max {result.Latency.MaxMicros:F0}"));
+                $"p50 {result.Latency.P50Micros:F0}  p99 {result.Latency.P99Micros:F0}  " +
+                $"max {result.Latency.MaxMicros:F0}"));
         }
     }
 }

@@ -9,10 +9,13 @@ internal sealed unsafe partial class DurableFile : IDisposable
     private readonly FileStream _file;
     private readonly int _descriptor;
 
-    /// <summary>Creates a file; with <paramref name="filledBytes"/>, full of durable zeros, so that no write grows it.</summary>
+    /// <summary>
+    /// Creates a file; with <paramref name="filledBytes"/>, full of durable zeros, so that no write grows it.
+    /// </summary>
     public DurableFile(string path, long filledBytes)
     {
-        _file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 0, FileOptions.DeleteOnClose);
+        _file = new FileStream(
+            path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 0, FileOptions.DeleteOnClose);
         _descriptor = (int)_file.SafeFileHandle.DangerousGetHandle();
         if (filledBytes == 0) return;
 

@@ -6,8 +6,8 @@ using ZeroFlow.Perf.Workloads;
 namespace ZeroFlow.Perf.Micro;
 
 /// <summary>
-/// A write-ahead log with nothing in it but group commit: writers put 4 KiB records into a channel, one thread takes all
-/// that wait, writes them with one gathered pwrite, calls fdatasync once, and answers all. What a real log adds to
+/// A write-ahead log with nothing in it but group commit: writers put 4 KiB records into a channel, one thread takes
+/// all that wait, writes them with one gathered pwrite, calls fdatasync once, and answers all. What a real log adds to
 /// this (sequence, checksum, encryption, index) is its own cost.
 /// </summary>
 internal sealed class GroupCommitFloor : IDisposable
@@ -37,7 +37,10 @@ internal sealed class GroupCommitFloor : IDisposable
         var stopAt = begun + (long)duration.TotalNanoseconds;
         var running = Enumerable.Range(0, writers).Select(_ => floor.WriteUntilAsync(stopAt)).ToArray();
         var ended = Task.WhenAll(running).ContinueWith(
-            _ => floor._channel.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            _ => floor._channel.Writer.Complete(),
+            CancellationToken.None,
+            TaskContinuationOptions.None,
+            TaskScheduler.Default);
         floor.Commit();
         ended.GetAwaiter().GetResult();
         var seconds = (LoadWindow.Now() - begun) / 1e9;

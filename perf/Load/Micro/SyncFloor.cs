@@ -42,7 +42,7 @@ internal static unsafe class SyncFloor
         }
 
         var perSecond = latency.Count / ((now - begun) / 1e9);
-        return new FloorResult(
-            preallocated ? "overwrite + fdatasync" : "append + fdatasync", perSecond, perSecond, LatencySummary.Of(latency));
+        var name = preallocated ? "overwrite + fdatasync" : "append + fdatasync";
+        return new FloorResult(name, perSecond, perSecond, LatencySummary.Of(latency));
     }
 }

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace ZeroFlow.Perf.Nbd;
 
 /// <summary>
-/// The few Linux socket calls that .NET does not offer on one socket together: a receive that blocks and a gathered send
-/// that does not. At depth 1 a request then costs two system calls and no change of thread.
+/// The few Linux socket calls that .NET does not offer on one socket together: a receive that blocks and a gathered
+/// send that does not. At depth 1 a request then costs two system calls and no change of thread.
 /// </summary>
 internal static unsafe partial class NativeSocket
 {

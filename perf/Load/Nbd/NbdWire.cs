@@ -1,6 +1,6 @@
 namespace ZeroFlow.Perf.Nbd;
 
-/// <summary>Numbers of the NBD protocol (doc/proto.md of NetworkBlockDevice/nbd) that a simple-reply client needs.</summary>
+/// <summary>Numbers of NBD (doc/proto.md of NetworkBlockDevice/nbd) that a simple-reply client needs.</summary>
 internal static class NbdWire
 {
     public const ulong InitMagic = 0x4e42444d41474943;

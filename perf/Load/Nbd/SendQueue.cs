@@ -5,8 +5,8 @@ using ZeroFlow.Perf.Workloads;
 namespace ZeroFlow.Perf.Nbd;
 
 /// <summary>
-/// Requests on their way out, as pieces of memory for a gathered send: headers from its own native memory, payloads from
-/// where they are. Room for one request of each lane; nothing is copied. Single-threaded.
+/// Requests on their way out, as pieces of memory for a gathered send: headers from its own native memory, payloads
+/// from where they are. Room for one request of each lane; nothing is copied. Single-threaded.
 /// </summary>
 internal sealed unsafe class SendQueue : IDisposable
 {
@@ -80,7 +80,8 @@ internal sealed unsafe class SendQueue : IDisposable
         if (_tail == _capacity)
         {
             var waiting = _tail - _head;
-            new Span<NativeSocket.Piece>(_pieces + _head, waiting).CopyTo(new Span<NativeSocket.Piece>(_pieces, waiting));
+            var room = new Span<NativeSocket.Piece>(_pieces, _capacity);
+            room.Slice(_head, waiting).CopyTo(room);
             _head = 0;
             _tail = waiting;
         }

@@ -62,7 +62,8 @@ internal sealed class Comparison(ComparePlan plan, TextWriter progress)
                 Conditions = conditions with { LoadAverageAfter = Conditions.LoadAverage() },
                 Settings = new CompareSettings(
                     [.. plan.Peers.Select(peer => peer.Name)], plan.Base.Name, plan.Rounds, plan.Duration.TotalSeconds,
-                    plan.Warmup.TotalSeconds, plan.ExportMib, plan.RegionMib, plan.Settle.TotalSeconds, plan.CompressRatio,
+                    plan.Warmup.TotalSeconds, plan.ExportMib, plan.RegionMib, plan.Settle.TotalSeconds,
+                    plan.CompressRatio,
                     plan.Peers.ToDictionary(peer => peer.Name, peer => peer.Promise), _commands),
                 SyncFloors = _floors,
                 Runs = _runs,
@@ -84,7 +85,8 @@ internal sealed class Comparison(ComparePlan plan, TextWriter progress)
             var peer = plan.Peers[(round - 1 + turn) % plan.Peers.Count];
             try
             {
-                RunPeer(peer, round, Path.Combine(work, string.Create(CultureInfo.InvariantCulture, $"{peer.Name}-{round}")));
+                var start = string.Create(CultureInfo.InvariantCulture, $"{peer.Name}-{round}");
+                RunPeer(peer, round, Path.Combine(work, start));
             }
             catch (Exception exception) when (exception is NbdException or SocketException or IOException)
             {

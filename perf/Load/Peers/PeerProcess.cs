@@ -45,7 +45,7 @@ internal sealed partial class PeerProcess : IDisposable
     public int Pid => _process.Id;
 
     /// <summary>Starts a peer and returns when it serves.</summary>
-    /// <exception cref="NbdException">It ended, or was not ready in time; the message holds its last output.</exception>
+    /// <exception cref="NbdException">It ended, or was not ready in time; the message has its last output.</exception>
     public static PeerProcess Start(Peer peer, PeerContext context)
     {
         Directory.CreateDirectory(context.Directory);

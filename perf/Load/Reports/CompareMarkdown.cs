@@ -8,10 +8,12 @@ namespace ZeroFlow.Perf.Reports;
 /// <summary>A comparison as Markdown: conditions first, then one table for each case.</summary>
 internal static class CompareMarkdown
 {
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+
     public static string Of(CompareReport report, string title)
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"# {title}\n\n");
+        text.Append(Invariant, $"# {title}\n\n");
         AppendConditions(text, report);
         AppendFloors(text, report);
         AppendSummary(text, report);
@@ -23,7 +25,7 @@ internal static class CompareMarkdown
     private static void AppendConditions(StringBuilder text, CompareReport report)
     {
         var (conditions, settings) = (report.Conditions, report.Settings);
-        void Line(string name, string value) => text.Append(CultureInfo.InvariantCulture, $"- {name}: {value}\n");
+        void Line(string name, string value) => text.Append(Invariant, $"- {name}: {value}\n");
         Line("Date", conditions.Date.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture));
         Line("Machine", string.Create(
             CultureInfo.InvariantCulture,
@@ -38,12 +40,12 @@ internal static class CompareMarkdown
             if (settings.Commands.TryGetValue(peer, out var command)) text.Append($"  - `{command}`\n");
         }
 
-        text.Append(CultureInfo.InvariantCulture, $"\n{settings.Rounds} rounds of {settings.Seconds} s after ");
-        text.Append(CultureInfo.InvariantCulture, $"{settings.WarmupSeconds} s of warm-up; every round starts each peer ");
-        text.Append(CultureInfo.InvariantCulture, $"afresh, peers taking turns. Client and server share the cores, over ");
-        text.Append(CultureInfo.InvariantCulture, $"loopback TCP. Offsets are random in the first {settings.RegionMib} MiB ");
-        text.Append(CultureInfo.InvariantCulture, $"of {settings.ExportMib} MiB, filled {settings.SettleSeconds} s before; data compresses ");
-        text.Append(CultureInfo.InvariantCulture, $"{settings.CompressRatio}:1. Figures are medians over the rounds, ");
+        text.Append(Invariant, $"\n{settings.Rounds} rounds of {settings.Seconds} s after ");
+        text.Append(Invariant, $"{settings.WarmupSeconds} s of warm-up; every round starts each peer ");
+        text.Append(Invariant, $"afresh, peers taking turns. Client and server share the cores, over ");
+        text.Append(Invariant, $"loopback TCP. Offsets are random in the first {settings.RegionMib} MiB ");
+        text.Append(Invariant, $"of {settings.ExportMib} MiB, filled {settings.SettleSeconds} s before; data ");
+        text.Append(Invariant, $"compresses {settings.CompressRatio}:1. Figures are medians over the rounds, ");
         text.Append("ranges in parentheses; latencies are microseconds; CPU is user and system time.\n\n");
     }
 
@@ -58,7 +60,7 @@ internal static class CompareMarkdown
             var rate = Show(Spread.Of(group.Select(floor => floor.PerSecond)), "F0");
             var p50 = Show(Spread.Of(group.Select(floor => floor.Latency.P50Micros)), "F0");
             var p99 = Show(Spread.Of(group.Select(floor => floor.Latency.P99Micros)), "F0");
-            text.Append(CultureInfo.InvariantCulture, $"| {group.Key} | {rate} | {p50} | {p99} |\n");
+            text.Append(Invariant, $"| {group.Key} | {rate} | {p50} | {p99} |\n");
         }
 
         text.Append('\n');
@@ -67,17 +69,18 @@ internal static class CompareMarkdown
     private static void AppendSummary(StringBuilder text, CompareReport report)
     {
         var peers = report.Settings.Peers;
-        text.Append(CultureInfo.InvariantCulture, $"## Requests a second, and as a multiple of {report.Settings.Base}\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"| case | {string.Join(" | ", peers)} |\n|---|");
+        text.Append(Invariant, $"## Requests a second, and as a multiple of {report.Settings.Base}\n\n");
+        text.Append(Invariant, $"| case | {string.Join(" | ", peers)} |\n|---|");
         foreach (var _ in peers) text.Append("---:|");
         text.Append('\n');
         foreach (var group in report.Lines.GroupBy(line => line.Case))
         {
-            text.Append(CultureInfo.InvariantCulture, $"| {group.Key} |");
+            text.Append(Invariant, $"| {group.Key} |");
             foreach (var peer in peers)
             {
                 var line = group.FirstOrDefault(line => line.Peer == peer);
-                text.Append(line is null ? " - |" : $" {Number(line.RequestsPerSecond.Median, "F0")}{RatioTo(report, line)} |");
+                var cell = line is null ? "-" : Number(line.RequestsPerSecond.Median, "F0") + RatioTo(report, line);
+                text.Append(Invariant, $" {cell} |");
             }
 
             text.Append('\n');
@@ -86,10 +89,12 @@ internal static class CompareMarkdown
         text.Append('\n');
     }
 
-    private static void AppendCase(StringBuilder text, CompareReport report, string name, IReadOnlyList<CompareLine> lines)
+    private static void AppendCase(
+        StringBuilder text, CompareReport report, string name, IReadOnlyList<CompareLine> lines)
     {
-        text.Append(CultureInfo.InvariantCulture, $"## {name}\n\n");
-        text.Append("| peer | requests/s | MiB/s | operation | p50 | p99 | p99.9 | max | server CPU/request | client |\n");
+        text.Append(Invariant, $"## {name}\n\n");
+        text.Append("| peer | requests/s | MiB/s | operation | p50 | p99 | p99.9 | max ");
+        text.Append("| server CPU/request | client |\n");
         text.Append("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|\n");
         foreach (var line in lines.OrderBy(line => report.Settings.Peers.ToList().IndexOf(line.Peer)))
         {
@@ -100,10 +105,10 @@ internal static class CompareMarkdown
                 var bytes = first ? Number(line.MebibytesPerSecond.Median, "F1") : "";
                 var server = first && line.ServerCpuMicrosPerRequest is { } cpu ? Show(cpu, "F1") : "";
                 var client = first ? Number(line.ClientCpuMicrosPerRequest.Median, "F1") : "";
-                text.Append(CultureInfo.InvariantCulture, $"| {(first ? line.Peer : "")} | {rate} | {bytes} | {Word(kind)} ");
-                text.Append(CultureInfo.InvariantCulture, $"| {Show(latency.P50Micros, "F0")} | {Show(latency.P99Micros, "F0")} ");
-                text.Append(CultureInfo.InvariantCulture, $"| {Number(latency.P999Micros.Median, "F0")} ");
-                text.Append(CultureInfo.InvariantCulture, $"| {Number(latency.MaxMicros.Max, "F0")} | {server} | {client} |\n");
+                text.Append(Invariant, $"| {(first ? line.Peer : "")} | {rate} | {bytes} | {Word(kind)} ");
+                text.Append(Invariant, $"| {Show(latency.P50Micros, "F0")} | {Show(latency.P99Micros, "F0")} ");
+                text.Append(Invariant, $"| {Number(latency.P999Micros.Median, "F0")} ");
+                text.Append(Invariant, $"| {Number(latency.MaxMicros.Max, "F0")} | {server} | {client} |\n");
                 first = false;
             }
         }
@@ -117,7 +122,7 @@ internal static class CompareMarkdown
 
         text.Append("## Not measured\n\n");
         foreach (var failure in report.Failures)
-            text.Append(CultureInfo.InvariantCulture, $"- {failure.Replace("\n", " ", StringComparison.Ordinal)}\n");
+            text.Append(Invariant, $"- {failure.Replace("\n", " ", StringComparison.Ordinal)}\n");
     }
 
     private static string RatioTo(CompareReport report, CompareLine line)

@@ -68,7 +68,8 @@ internal sealed record CompareLine
             BusyShare = Spread.Of(results.Select(result => result.Cpu.BusyShare)),
             Latency = results.SelectMany(result => result.Latency.Keys).Distinct().ToDictionary(
                 kind => kind,
-                kind => LatencyLine.Of([.. results.Where(r => r.Latency.ContainsKey(kind)).Select(r => r.Latency[kind])])),
+                kind => LatencyLine.Of(
+                    [.. results.Where(it => it.Latency.ContainsKey(kind)).Select(it => it.Latency[kind])])),
         };
     }
 }

@@ -52,8 +52,11 @@ internal sealed class CpuMeter
         return (ParseTicks(fields[11]) + ParseTicks(fields[12])) / TicksPerSecond;
     }
 
-    private static long[] ReadMachineTicks() =>
-        [.. File.ReadLines("/proc/stat").First().Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(ParseTicks)];
+    private static long[] ReadMachineTicks()
+    {
+        var fields = File.ReadLines("/proc/stat").First().Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return [.. fields.Skip(1).Select(ParseTicks)];
+    }
 
     private static long ParseTicks(string text) => long.Parse(text, CultureInfo.InvariantCulture);
 }

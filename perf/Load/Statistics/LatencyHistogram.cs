@@ -23,7 +23,7 @@ internal sealed class LatencyHistogram
 
     public double MeanNanoseconds => Count == 0 ? 0 : (double)TotalNanoseconds / Count;
 
-    /// <summary>Adds one duration. A negative one counts as zero; one beyond the range counts in the last bucket.</summary>
+    /// <summary>Adds one duration. A negative one counts as zero, one beyond the range in the last bucket.</summary>
     public void Record(long nanoseconds)
     {
         var value = Math.Max(0, nanoseconds);

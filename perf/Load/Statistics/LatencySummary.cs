@@ -2,7 +2,13 @@ namespace ZeroFlow.Perf.Statistics;
 
 /// <summary>The figures of a histogram that reports print, in microseconds.</summary>
 internal sealed record LatencySummary(
-    long Count, double MeanMicros, double P50Micros, double P90Micros, double P99Micros, double P999Micros, double MaxMicros)
+    long Count,
+    double MeanMicros,
+    double P50Micros,
+    double P90Micros,
+    double P99Micros,
+    double P999Micros,
+    double MaxMicros)
 {
     public static LatencySummary Of(LatencyHistogram histogram) => new(
         histogram.Count,

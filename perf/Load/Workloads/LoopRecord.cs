@@ -2,7 +2,7 @@ using ZeroFlow.Perf.Statistics;
 
 namespace ZeroFlow.Perf.Workloads;
 
-/// <summary>What one connection's loop has measured. Written by the loop; read by others when the loop has ended.</summary>
+/// <summary>What one connection's loop has measured. Written by the loop; read when the loop has ended.</summary>
 internal sealed class LoopRecord
 {
     private long _completed;

@@ -11,12 +11,12 @@ internal sealed unsafe class PayloadPool : IDisposable
 {
     public const int PieceBytes = 4096;
 
-    // Larger than the last-level cache share of a core would be fairer to nobody: clients write from warm buffers.
+    // Small enough to stay in the last-level cache: what a client writes, it has just made.
     private const int PoolBytes = 4 * 1024 * 1024;
 
     private readonly byte* _bytes;
 
-    /// <param name="ratio">Uncompressed to compressed size, at least 1: 2 means that half of each piece is random.</param>
+    /// <param name="ratio">Uncompressed to compressed size, at least 1: 2 makes half of each piece random.</param>
     /// <param name="seed">Same seed, same bytes.</param>
     public PayloadPool(double ratio, int seed)
     {
@@ -34,7 +34,7 @@ internal sealed unsafe class PayloadPool : IDisposable
 
     public static int LengthMax => PoolBytes / 2;
 
-    /// <summary>The payload for the n-th write: <paramref name="length"/> bytes that stay valid as long as the pool.</summary>
+    /// <summary>The n-th write's payload: <paramref name="length"/> bytes, valid as long as the pool.</summary>
     public byte* At(long ordinal, int length)
     {
         var places = ((PoolBytes - length) / PieceBytes) + 1;

@@ -130,7 +130,7 @@ internal sealed unsafe class RequestLoop : IDisposable
         return copy;
     }
 
-    /// <summary>Waits until the socket is ready or the next arrival is due; says whether there is something to receive.</summary>
+    /// <summary>Waits for the socket or the next arrival; says whether there is something to receive.</summary>
     private bool WaitForSocket()
     {
         var wait = (long)NbdSession.SilenceMax.TotalNanoseconds;

@@ -51,7 +51,8 @@ internal sealed partial record Workload(
         var write = match.Groups["op"].Value == "write";
         var flush = match.Groups["flush"].Success;
         if (flush && !write) throw new FormatException($"'{name}': only writes can be followed by a FLUSH");
-        if (bytes > PayloadPool.LengthMax) throw new FormatException($"'{name}': longer than {PayloadPool.LengthMax} bytes");
+        if (bytes > PayloadPool.LengthMax)
+            throw new FormatException($"'{name}': longer than {PayloadPool.LengthMax} bytes");
 
         return new Workload(
             name,

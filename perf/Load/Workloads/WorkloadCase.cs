@@ -5,7 +5,7 @@ namespace ZeroFlow.Perf.Workloads;
 /// <summary>A workload at a depth and a number of connections: <c>NAME@DEPTH[xCONNECTIONS]</c>.</summary>
 internal sealed record WorkloadCase(Workload Workload, int Depth, int Connections)
 {
-    /// <summary>4 KiB and 128 KiB each way, one at a time and many; commits by one and by eight; the clean FLUSH.</summary>
+    /// <summary>4 KiB and 128 KiB each way, one at a time and many; one and eight committers; clean FLUSH.</summary>
     public static readonly string[] DefaultMatrix =
     [
         "read4k@1", "read4k@32", "write4k@1", "write4k@32",
