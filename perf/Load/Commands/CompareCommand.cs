@@ -1,0 +1,78 @@
+using System.CommandLine;
+using ZeroFlow.Perf.Peers;
+using ZeroFlow.Perf.Reports;
+using ZeroFlow.Perf.Workloads;
+
+namespace ZeroFlow.Perf.Commands;
+
+/// <summary><c>compare</c>: several servers, taking turns on the same machine.</summary>
+internal static class CompareCommand
+{
+    public static Command Create()
+    {
+        var peers = new Option<string>("--peers")
+        {
+            Description = "Of: " + string.Join(", ", Peer.All.Select(peer => peer.Name)),
+            DefaultValueFactory = _ => "nbdkit-memory,nbdkit-file,qemu-nbd",
+        };
+        var workloads = new Option<string>("--workloads")
+        {
+            Description = "Cases NAME@DEPTH[xCONNECTIONS]",
+            DefaultValueFactory = _ => string.Join(',', WorkloadCase.DefaultMatrix),
+        };
+        var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 3 };
+        var seconds = LoadArguments.Seconds(3);
+        var warmup = LoadArguments.Warmup();
+        var output = new Option<string>("--out")
+        {
+            Description = "Writes this path with .json and with .md",
+            Required = true,
+        };
+        var title = new Option<string>("--title") { DefaultValueFactory = _ => "NBD servers side by side" };
+        var basePeer = new Option<string?>("--base") { Description = "Peer that ratios refer to; else the first" };
+        var zeroflow = new Option<string?>("--zeroflow") { Description = "Published host: a program or a .dll" };
+        var directory = new Option<string?>("--dir") { Description = "Where peers keep their files; a temporary one" };
+        var exportMib = new Option<int>("--export-mib") { DefaultValueFactory = _ => 1024 };
+        var region = LoadArguments.RegionMib();
+        var settle = new Option<double>("--settle")
+        {
+            Description = "Seconds of rest after the region was filled",
+            DefaultValueFactory = _ => 2,
+        };
+        var ratio = LoadArguments.Ratio();
+        var seed = LoadArguments.Seed();
+        var command = new Command("compare", "Start several servers in turns and compare them")
+        {
+            peers, workloads, rounds, seconds, warmup, output, title, basePeer, zeroflow, directory, exportMib, region,
+            settle, ratio, seed,
+        };
+        command.SetAction(parsed =>
+        {
+            var chosen = parsed.GetRequiredValue(peers).Split(',').Select(Peer.Named).ToArray();
+            var plan = new ComparePlan
+            {
+                Peers = chosen,
+                Cases = [.. parsed.GetRequiredValue(workloads).Split(',').Select(WorkloadCase.Parse)],
+                Rounds = parsed.GetValue(rounds),
+                Duration = TimeSpan.FromSeconds(parsed.GetValue(seconds)),
+                Warmup = TimeSpan.FromSeconds(parsed.GetValue(warmup)),
+                Base = Peer.Named(parsed.GetValue(basePeer) ?? chosen[0].Name),
+                ZeroFlowPath = parsed.GetValue(zeroflow) is { } path ? Path.GetFullPath(path) : null,
+                Directory = parsed.GetValue(directory) ?? Path.GetTempPath(),
+                ExportMib = parsed.GetValue(exportMib),
+                RegionMib = parsed.GetValue(region),
+                Settle = TimeSpan.FromSeconds(parsed.GetValue(settle)),
+                CompressRatio = parsed.GetValue(ratio),
+                Seed = parsed.GetValue(seed),
+            };
+            var report = new Comparison(plan, Console.Error).Run();
+            var outPath = Path.GetFullPath(parsed.GetRequiredValue(output));
+            Directory.CreateDirectory(Path.GetDirectoryName(outPath)!);
+            File.WriteAllText(outPath + ".json", JsonFile.Serialize(report));
+            File.WriteAllText(outPath + ".md", CompareMarkdown.Of(report, parsed.GetRequiredValue(title)));
+            Console.Error.WriteLine($"Wrote {outPath}.json and {outPath}.md");
+            return report.Failures.Count == 0 ? 0 : 1;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,13 @@
+namespace ZeroFlow.Perf.Peers;
+
+/// <summary>What a peer needs to start: where its files go, and how large its export is.</summary>
+internal sealed record PeerContext
+{
+    /// <summary>Empty directory of this one start, on the filesystem under test; deleted afterwards.</summary>
+    public required string Directory { get; init; }
+
+    public required long ExportBytes { get; init; }
+
+    /// <summary>Published host, as a program or as a .dll; null when no ZeroFlow peer takes part.</summary>
+    public string? ZeroFlowPath { get; init; }
+}

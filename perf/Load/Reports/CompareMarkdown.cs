@@ -1,0 +1,148 @@
+using System.Globalization;
+using System.Text;
+using ZeroFlow.Perf.Statistics;
+using ZeroFlow.Perf.Workloads;
+
+namespace ZeroFlow.Perf.Reports;
+
+/// <summary>A comparison as Markdown: conditions first, then one table for each case.</summary>
+internal static class CompareMarkdown
+{
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+
+    public static string Of(CompareReport report, string title)
+    {
+        var text = new StringBuilder();
+        text.Append(Invariant, $"# {title}\n\n");
+        AppendConditions(text, report);
+        AppendFloors(text, report);
+        AppendSummary(text, report);
+        foreach (var group in report.Lines.GroupBy(line => line.Case)) AppendCase(text, report, group.Key, [.. group]);
+        AppendFailures(text, report);
+        return text.ToString();
+    }
+
+    private static void AppendConditions(StringBuilder text, CompareReport report)
+    {
+        var (conditions, settings) = (report.Conditions, report.Settings);
+        void Line(string name, string value) => text.Append(Invariant, $"- {name}: {value}\n");
+        Line("Date", conditions.Date.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture));
+        Line("Machine", string.Create(
+            CultureInfo.InvariantCulture,
+            $"{conditions.Cores} cores ({conditions.Processor}), {conditions.MemoryMib} MiB, {conditions.Filesystem}"));
+        Line("Kernel, runtime", $"{conditions.Kernel}; {conditions.Runtime}");
+        Line("Commit", conditions.Commit);
+        Line("Load average before, after", $"{conditions.LoadAverageBefore}; {conditions.LoadAverageAfter}");
+        foreach (var peer in settings.Peers)
+        {
+            var version = conditions.Versions.TryGetValue(peer, out var found) ? $" ({found})" : "";
+            Line($"`{peer}`{version}", settings.Promises[peer]);
+            if (settings.Commands.TryGetValue(peer, out var command)) text.Append($"  - `{command}`\n");
+        }
+
+        text.Append(Invariant, $"\n{settings.Rounds} rounds of {settings.Seconds} s after ");
+        text.Append(Invariant, $"{settings.WarmupSeconds} s of warm-up; every round starts each peer ");
+        text.Append(Invariant, $"afresh, peers taking turns. Client and server share the cores, over ");
+        text.Append(Invariant, $"loopback TCP. Offsets are random in the first {settings.RegionMib} MiB ");
+        text.Append(Invariant, $"of {settings.ExportMib} MiB, filled {settings.SettleSeconds} s before; data ");
+        text.Append(Invariant, $"compresses {settings.CompressRatio}:1. Figures are medians over the rounds, ");
+        text.Append("ranges in parentheses; latencies are microseconds; CPU is user and system time.\n\n");
+    }
+
+    private static void AppendFloors(StringBuilder text, CompareReport report)
+    {
+        if (report.SyncFloors.Count == 0) return;
+
+        text.Append("## Floor: bare write and fdatasync on the same filesystem\n\n");
+        text.Append("| loop | per second | p50 | p99 |\n|---|---:|---:|---:|\n");
+        foreach (var group in report.SyncFloors.GroupBy(floor => floor.Name))
+        {
+            var rate = Show(Spread.Of(group.Select(floor => floor.PerSecond)), "F0");
+            var p50 = Show(Spread.Of(group.Select(floor => floor.Latency.P50Micros)), "F0");
+            var p99 = Show(Spread.Of(group.Select(floor => floor.Latency.P99Micros)), "F0");
+            text.Append(Invariant, $"| {group.Key} | {rate} | {p50} | {p99} |\n");
+        }
+
+        text.Append('\n');
+    }
+
+    private static void AppendSummary(StringBuilder text, CompareReport report)
+    {
+        var peers = report.Settings.Peers;
+        text.Append(Invariant, $"## Requests a second, and as a multiple of {report.Settings.Base}\n\n");
+        text.Append(Invariant, $"| case | {string.Join(" | ", peers)} |\n|---|");
+        foreach (var _ in peers) text.Append("---:|");
+        text.Append('\n');
+        foreach (var group in report.Lines.GroupBy(line => line.Case))
+        {
+            text.Append(Invariant, $"| {group.Key} |");
+            foreach (var peer in peers)
+            {
+                var line = group.FirstOrDefault(line => line.Peer == peer);
+                var cell = line is null ? "-" : Number(line.RequestsPerSecond.Median, "F0") + RatioTo(report, line);
+                text.Append(Invariant, $" {cell} |");
+            }
+
+            text.Append('\n');
+        }
+
+        text.Append('\n');
+    }
+
+    private static void AppendCase(
+        StringBuilder text, CompareReport report, string name, IReadOnlyList<CompareLine> lines)
+    {
+        text.Append(Invariant, $"## {name}\n\n");
+        text.Append("| peer | requests/s | MiB/s | operation | p50 | p99 | p99.9 | max ");
+        text.Append("| server CPU/request | client |\n");
+        text.Append("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|\n");
+        foreach (var line in lines.OrderBy(line => report.Settings.Peers.ToList().IndexOf(line.Peer)))
+        {
+            var first = true;
+            foreach (var (kind, latency) in line.Latency)
+            {
+                var rate = first ? Show(line.RequestsPerSecond, "F0") : "";
+                var bytes = first ? Number(line.MebibytesPerSecond.Median, "F1") : "";
+                var server = first && line.ServerCpuMicrosPerRequest is { } cpu ? Show(cpu, "F1") : "";
+                var client = first ? Number(line.ClientCpuMicrosPerRequest.Median, "F1") : "";
+                text.Append(Invariant, $"| {(first ? line.Peer : "")} | {rate} | {bytes} | {Word(kind)} ");
+                text.Append(Invariant, $"| {Show(latency.P50Micros, "F0")} | {Show(latency.P99Micros, "F0")} ");
+                text.Append(Invariant, $"| {Number(latency.P999Micros.Median, "F0")} ");
+                text.Append(Invariant, $"| {Number(latency.MaxMicros.Max, "F0")} | {server} | {client} |\n");
+                first = false;
+            }
+        }
+
+        text.Append('\n');
+    }
+
+    private static void AppendFailures(StringBuilder text, CompareReport report)
+    {
+        if (report.Failures.Count == 0) return;
+
+        text.Append("## Not measured\n\n");
+        foreach (var failure in report.Failures)
+            text.Append(Invariant, $"- {failure.Replace("\n", " ", StringComparison.Ordinal)}\n");
+    }
+
+    private static string RatioTo(CompareReport report, CompareLine line)
+    {
+        var other = report.Lines.FirstOrDefault(it => it.Case == line.Case && it.Peer == report.Settings.Base);
+        return other is null || line.Peer == report.Settings.Base
+            ? ""
+            : $" ({Number(line.RequestsPerSecond.Median / other.RequestsPerSecond.Median, "F2")}x)";
+    }
+
+    private static string Word(OperationKind kind) => kind switch
+    {
+        OperationKind.Read => "read",
+        OperationKind.Write => "write",
+        OperationKind.Flush => "FLUSH",
+        _ => "write+FLUSH",
+    };
+
+    private static string Show(Spread spread, string format) =>
+        $"{Number(spread.Median, format)} ({Number(spread.Min, format)}..{Number(spread.Max, format)})";
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}

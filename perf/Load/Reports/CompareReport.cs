@@ -1,0 +1,85 @@
+using ZeroFlow.Perf.Micro;
+using ZeroFlow.Perf.Statistics;
+using ZeroFlow.Perf.Workloads;
+
+namespace ZeroFlow.Perf.Reports;
+
+/// <summary>A comparison: every run of every round, and what they come to.</summary>
+internal sealed record CompareReport
+{
+    public required Conditions Conditions { get; init; }
+
+    public required CompareSettings Settings { get; init; }
+
+    /// <summary>The directory's bare fdatasync, once before each round: what no durable FLUSH can beat.</summary>
+    public required IReadOnlyList<FloorResult> SyncFloors { get; init; }
+
+    public required IReadOnlyList<CompareRun> Runs { get; init; }
+
+    /// <summary>What could not be measured, and why.</summary>
+    public required IReadOnlyList<string> Failures { get; init; }
+
+    public required IReadOnlyList<CompareLine> Lines { get; init; }
+
+    public static IReadOnlyList<CompareLine> LinesOf(IEnumerable<CompareRun> runs) =>
+        [.. runs.GroupBy(run => (run.Result.Case, run.Peer)).Select(group => CompareLine.Of(group.Key, [.. group]))];
+}
+
+internal sealed record CompareSettings(
+    IReadOnlyList<string> Peers, string Base, int Rounds, double Seconds, double WarmupSeconds, long ExportMib,
+    long RegionMib, double SettleSeconds, double CompressRatio, IReadOnlyDictionary<string, string> Promises,
+    IReadOnlyDictionary<string, string> Commands);
+
+/// <summary>One run of one case against one peer.</summary>
+internal sealed record CompareRun(string Peer, int Round, string LoadAverage, LoadResult Result);
+
+/// <summary>All rounds of one case against one peer.</summary>
+internal sealed record CompareLine
+{
+    public required string Case { get; init; }
+
+    public required string Peer { get; init; }
+
+    public required Spread RequestsPerSecond { get; init; }
+
+    public required Spread MebibytesPerSecond { get; init; }
+
+    public required Spread? ServerCpuMicrosPerRequest { get; init; }
+
+    public required Spread ClientCpuMicrosPerRequest { get; init; }
+
+    public required Spread BusyShare { get; init; }
+
+    public required IReadOnlyDictionary<OperationKind, LatencyLine> Latency { get; init; }
+
+    public static CompareLine Of((string Case, string Peer) key, IReadOnlyList<CompareRun> runs)
+    {
+        var results = runs.Select(run => run.Result).ToArray();
+        return new CompareLine
+        {
+            Case = key.Case,
+            Peer = key.Peer,
+            RequestsPerSecond = Spread.Of(results.Select(result => result.RequestsPerSecond)),
+            MebibytesPerSecond = Spread.Of(results.Select(result => result.MebibytesPerSecond)),
+            ServerCpuMicrosPerRequest = results.All(result => result.ServerCpuMicrosPerRequest.HasValue)
+                ? Spread.Of(results.Select(result => result.ServerCpuMicrosPerRequest!.Value))
+                : null,
+            ClientCpuMicrosPerRequest = Spread.Of(results.Select(result => result.ClientCpuMicrosPerRequest)),
+            BusyShare = Spread.Of(results.Select(result => result.Cpu.BusyShare)),
+            Latency = results.SelectMany(result => result.Latency.Keys).Distinct().ToDictionary(
+                kind => kind,
+                kind => LatencyLine.Of(
+                    [.. results.Where(it => it.Latency.ContainsKey(kind)).Select(it => it.Latency[kind])])),
+        };
+    }
+}
+
+/// <summary>Percentiles of each round, as spreads over the rounds.</summary>
+internal sealed record LatencyLine(Spread P50Micros, Spread P99Micros, Spread P999Micros, Spread MaxMicros)
+{
+    public static LatencyLine Of(IReadOnlyList<LatencySummary> rounds) => new(
+        Spread.Of(rounds.Select(round => round.P50Micros)),
+        Spread.Of(rounds.Select(round => round.P99Micros)),
+        Spread.Of(rounds.Select(round => round.P999Micros)),
+        Spread.Of(rounds.Select(round => round.MaxMicros)));
+}

@@ -1,0 +1,151 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Compression;
+using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Chain;
+
+/// <summary>
+/// Reads the committed state of a store: the newest checkpoint, then the contiguous tables of its epoch up to a seal,
+/// then those of the next epoch, and so on to the first number that does not exist. Reads only.
+/// </summary>
+internal sealed partial class ChainWalker
+{
+    // Index reads in flight while walking: opening after a crash waits for round trips, not for bandwidth.
+    private const int ReadsInFlight = 32;
+
+    // A walk starts over when garbage collection overtakes it; each time a newer checkpoint must exist.
+    private const int RestartsMax = 8;
+
+    private readonly IObjectStore _objects;
+    private readonly StoreKeys _keys;
+    private readonly IChunkCodec _codec;
+    private readonly TableReader _reader;
+    private readonly ILogger _log;
+
+    public ChainWalker(IObjectStore objects, StoreKeys keys, IChunkCodec codec, ILogger log)
+    {
+        _objects = objects;
+        _keys = keys;
+        _codec = codec;
+        _reader = new TableReader(objects, keys, codec);
+        _log = log;
+    }
+
+    public TableReader Reader => _reader;
+
+    /// <summary>Walks to the end of the chain as a listing shows it.</summary>
+    public async Task<StoreState> WalkAsync(CancellationToken cancellation)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            StoreState state = await LoadNewestCheckpointAsync(cancellation);
+            try
+            {
+                await ApplyListedAsync(state, cancellation);
+                return state;
+            }
+            catch (ObjectStoreException gone) when (gone.Kind == ObjectStoreErrorKind.ObjectMissing && attempt < RestartsMax)
+            {
+                LogOvertaken(state.Position.ToString(), gone.Message);
+            }
+        }
+    }
+
+    /// <summary>The position of the newest checkpoint, or null when there is none.</summary>
+    public async Task<ChainPosition?> FindNewestCheckpointAsync(CancellationToken cancellation)
+    {
+        ChainPosition? newest = null;
+        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointPrefix, null, cancellation))
+        {
+            if (!ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) LogForeign(entry.Key);
+            else if (newest is null || at > newest) newest = at;
+        }
+
+        return newest;
+    }
+
+    private async Task<StoreState> LoadNewestCheckpointAsync(CancellationToken cancellation)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            if (await FindNewestCheckpointAsync(cancellation) is not { } at) return new StoreState(_keys.StoreId, _codec);
+            byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
+            if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
+
+            // A living writer replaces its checkpoints: the one just listed may be gone, with a newer one in its place.
+            if (attempt == RestartsMax)
+                throw StorageFaultException.Corrupt($"The checkpoint {at} is listed in {_objects.Location} but cannot be read.");
+        }
+    }
+
+    private async Task ApplyListedAsync(StoreState state, CancellationToken cancellation)
+    {
+        string after = ChainNames.Table(state.Position);
+        var window = new Queue<(ChainPosition At, Task<ChainObject> Read)>();
+        using var abandon = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        try
+        {
+            ChainPosition predicted = state.Position.NextNumber;
+            await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.ChainPrefix, after, cancellation))
+            {
+                if (!ChainNames.TryParseTable(entry.Key, out ChainPosition at))
+                {
+                    LogForeign(entry.Key);
+                    continue;
+                }
+
+                // Only what can follow is read: the next number, or the first of the next epoch.
+                if (at != predicted && at != predicted.NextEpoch.NextNumber) continue;
+                predicted = at.NextNumber;
+                if (window.Count == ReadsInFlight && !await ApplyAsync(state, window.Dequeue())) return;
+                window.Enqueue((at, _reader.ReadAsync(at, entry.SizeBytes, abandon.Token)));
+            }
+
+            while (window.TryDequeue(out var next))
+            {
+                if (!await ApplyAsync(state, next)) return;
+            }
+        }
+        finally
+        {
+            await abandon.CancelAsync();
+            await Task.WhenAll(window.Select(w => w.Read)).ContinueWith(
+                static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+
+    // False when the chain does not go on with this object.
+    private static async Task<bool> ApplyAsync(StoreState state, (ChainPosition At, Task<ChainObject> Read) next)
+    {
+        if (next.At != state.Position.NextNumber)
+        {
+            // Behind a seal lie the uploads of a fenced writer, which nobody reads: they are skipped, not the end.
+            await next.Read.ContinueWith(
+                static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            return next.At < state.Position.NextNumber;
+        }
+
+        switch (await next.Read)
+        {
+            case ChainObject.Table table:
+                state.Apply(table.Info, table.Index, table.Session);
+                return true;
+            case ChainObject.Seal seal:
+                state.EndEpoch(seal.Identity.Session);
+                return true;
+            default:
+                throw new InvalidOperationException(
+                    string.Create(CultureInfo.InvariantCulture, $"Unknown chain object at {next.At}."));
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The walk over the chain from {Position} was overtaken by garbage collection ({Reason}) and starts over.")]
+    private partial void LogOvertaken(string position, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The object {Key} does not belong to the chain; it is ignored.")]
+    private partial void LogForeign(string key);
+}

@@ -1,0 +1,99 @@
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Chain;
+
+/// <summary>What a takeover found and made.</summary>
+/// <param name="State">The committed state; its epoch is the new writer's own.</param>
+/// <param name="EndedEpoch">The epoch that the new writer's seal ended.</param>
+/// <param name="EndedSession">The writer of that epoch: a WAL of this writer continues where the seal stands.</param>
+internal sealed record TakeoverResult(StoreState State, uint EndedEpoch, Guid EndedSession);
+
+/// <summary>
+/// Makes this process the store's writer: walks to the end of the chain and puts a seal there, which ends the epoch of
+/// whoever wrote before. Needs nothing but create-if-absent; no clock, no lease.
+/// </summary>
+internal sealed partial class Takeover
+{
+    private readonly IObjectStore _objects;
+    private readonly StoreKeys _keys;
+    private readonly ChainWalker _walker;
+    private readonly IEntropy _entropy;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+
+    public Takeover(
+        IObjectStore objects, StoreKeys keys, ChainWalker walker, IEntropy entropy, TimeProvider time, ILogger log)
+    {
+        _objects = objects;
+        _keys = keys;
+        _walker = walker;
+        _entropy = entropy;
+        _time = time;
+        _log = log;
+    }
+
+    /// <summary>Takes over.</summary>
+    /// <param name="session">The random identity of the new term.</param>
+    /// <param name="recordIntent">
+    /// Called with the new epoch before its seal is put: the WAL notes what it is about to become, so that a crash
+    /// between the two leaves it able to prove that the seal is its own.
+    /// </param>
+    /// <param name="cancellation">Gives up; a seal that was put stays.</param>
+    public async Task<TakeoverResult> RunAsync(Guid session, Action<uint> recordIntent, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            StoreState state = await _walker.WalkAsync(cancellation);
+            TakeoverResult? result = await SealAtEndAsync(state, session, recordIntent, cancellation);
+            if (result is not null) return result;
+        }
+    }
+
+    // Null when a living writer's garbage collection invalidated what was walked: start over.
+    private async Task<TakeoverResult?> SealAtEndAsync(
+        StoreState state, Guid session, Action<uint> recordIntent, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            ChainPosition at = state.Position.NextNumber;
+            switch (await _walker.Reader.TryReadAsync(at, cancellation))
+            {
+                case ChainObject.Table table:
+                    state.Apply(table.Info, table.Index, table.Session);
+                    continue;
+                case ChainObject.Seal seal when seal.Identity.Session != session:
+                    LogOtherSeal(at.ToString(), seal.Identity.Session);
+                    state.EndEpoch(seal.Identity.Session);
+                    continue;
+                case null:
+                    recordIntent(at.Epoch + 1);
+                    byte[] salt = new byte[TableIdentity.SaltBytes];
+                    _entropy.Fill(salt);
+                    byte[] body = SealObject.Create(_keys, at, session, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
+
+                    // Created or not, the next read says what stands there; a lost reply shows as our own seal.
+                    if (!await _objects.TryCreateAsync(ChainNames.Table(at), body, cancellation)) continue;
+                    break;
+                default:
+                    break;
+            }
+
+            // A table that garbage collection deleted leaves its name free, and a seal put there would stand in the
+            // past. A table goes only after a checkpoint behind it is stored: so no such checkpoint, no such hole.
+            if (await _walker.FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.Position) return null;
+            var result = new TakeoverResult(state, state.Position.Epoch, state.Session);
+            state.EndEpoch(session);
+            LogTaken(state.Position.Epoch, at.ToString());
+            return result;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "This server writes epoch {Epoch}; its seal stands at {Position}.")]
+    private partial void LogTaken(uint epoch, string position);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Another server ({Session}) took the store over at {Position}; taking over from it.")]
+    private partial void LogOtherSeal(string position, Guid session);
+}

@@ -1,0 +1,294 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Journal;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.Reading;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>
+/// One export as clients see it. Reads look at the memtable first and at the committed map for the gaps; writes go to
+/// the journal.
+/// </summary>
+internal sealed class ExportDevice : IBlockDevice
+{
+    // A read that loses the race with a commit starts over; each time the commit has made progress.
+    private const int ReadAttemptsMax = 5;
+
+    private readonly WriteFront _front;
+    private readonly ReadParts _parts;
+    private readonly CommittedMap _committed;
+    private readonly ReadAheadDetector _readAhead;
+    private readonly Lock _planLock = new();
+    private readonly Stack<ReadPlan> _plans = new();
+    private volatile ExportInfo _info;
+
+    public ExportDevice(ExportInfo info, CommittedMap committed, Memtable memtable, WriteFront front, ReadParts parts)
+    {
+        _info = info;
+        Memtable = memtable;
+        _committed = committed;
+        _front = front;
+        _parts = parts;
+        _readAhead = parts.NewReadAhead(info);
+    }
+
+    /// <inheritdoc/>
+    public ExportInfo Info => _info;
+
+    /// <summary>The export's index over the WAL.</summary>
+    public Memtable Memtable { get; }
+
+    /// <summary>What the chain says.</summary>
+    public CommittedMap Committed => _committed;
+
+    /// <summary>A journaled change of the level takes effect.</summary>
+    public void SetLevel(DurabilityLevel level) => _info = _info with { Level = level };
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        var range = new BlockRange(offset, destination.Length);
+        CheckRange(range);
+        ReadPlan plan = RentPlan();
+        bool complete = FillFromMemory(plan, range, destination.Span);
+        ReadAhead(range);
+        if (!complete) return FillAsync(plan, range, destination, cancellation);
+        ReturnPlan(plan);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        var range = new BlockRange(offset, payload.Length);
+        if (!range.FitsIn(_info.SizeBytes))
+        {
+            payload.Release();
+            CheckRange(range);
+        }
+
+        return forceUnitAccess
+            ? ThenDurableAsync(_front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation), cancellation)
+            : _front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        CheckRange(range);
+        if (range.IsEmpty) return ValueTask.CompletedTask;
+        ValueTask zeroed = _front.ZeroAsync(_info.Id, Memtable, range, cancellation);
+        return forceUnitAccess ? ThenDurableAsync(zeroed, cancellation) : zeroed;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellation) => _front.FlushAsync(_info.Level, cancellation);
+
+    /// <inheritdoc/>
+    public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
+    {
+        CheckRange(range);
+        ReadPlan plan = RentPlan();
+        Look(plan, range);
+        int count = 0;
+        int recent = 0, committed = 0;
+        int room = Math.Min(maxExtents, extents.Length);
+        for (long at = range.Offset; at < range.End;)
+        {
+            BlockStatus run;
+            if (recent < plan.Recent.Count && plan.Recent[recent].Range.Offset == at)
+            {
+                MemtableHit hit = plan.Recent[recent++];
+                run = new BlockStatus(hit.Range.Length, hit.Record.Header.Kind == WalRecordKind.Zero);
+            }
+            else
+            {
+                CommittedHit hit = plan.Committed[committed++];
+                run = new BlockStatus(hit.Range.Length, hit.Frame is null);
+            }
+
+            at += run.Length;
+            if (count > 0 && extents[count - 1].IsHole == run.IsHole)
+                extents[count - 1] = run with { Length = extents[count - 1].Length + run.Length };
+            else if (count < room) extents[count++] = run;
+            else break;
+        }
+
+        foreach (MemtableHit hit in plan.Recent) hit.Payload?.Release();
+        ReturnPlan(plan);
+        return count;
+    }
+
+    /// <inheritdoc/>
+    public void Prefetch(BlockRange range)
+    {
+        range = range.Intersect(new BlockRange(0, _info.SizeBytes));
+        if (range.IsEmpty) return;
+        var hits = new List<CommittedHit>();
+        _committed.Collect(range, hits);
+        var frames = new List<FrameRef>();
+        foreach (CommittedHit hit in hits)
+        {
+            if (hit.Frame is { } frame && (frames.Count == 0 || frames[^1].Key != frame.Key)) frames.Add(frame);
+        }
+
+        if (frames.Count > 0) _parts.Frames.Prefetch(frames);
+    }
+
+    private async ValueTask ThenDurableAsync(ValueTask done, CancellationToken cancellation)
+    {
+        await done;
+        await _front.FlushAsync(_info.Level, cancellation);
+    }
+
+    private void CheckRange(BlockRange range)
+    {
+        if (!range.FitsIn(_info.SizeBytes))
+            throw new ArgumentOutOfRangeException(nameof(range), $"{range} does not lie in export {_info.Name} of {_info.SizeBytes} bytes.");
+    }
+
+    // The order is what makes a read safe against a commit: the memtable forgets a record only after the committed map
+    // has learned of its table.
+    private void Look(ReadPlan plan, BlockRange range)
+    {
+        Memtable.Collect(range, plan.Recent);
+        long at = range.Offset;
+        foreach (MemtableHit hit in plan.Recent)
+        {
+            if (hit.Range.Offset > at) _committed.Collect(BlockRange.Between(at, hit.Range.Offset), plan.Committed);
+            at = hit.Range.End;
+        }
+
+        if (at < range.End) _committed.Collect(BlockRange.Between(at, range.End), plan.Committed);
+    }
+
+    // True when every byte was in memory.
+    private bool FillFromMemory(ReadPlan plan, BlockRange range, Span<byte> destination)
+    {
+        Look(plan, range);
+        foreach (MemtableHit hit in plan.Recent)
+        {
+            Span<byte> target = destination.Slice((int)(hit.Range.Offset - range.Offset), (int)hit.Range.Length);
+            if (hit.Record.Header.Kind == WalRecordKind.Zero)
+            {
+                target.Clear();
+            }
+            else if (hit.Payload is { } payload)
+            {
+                payload.Span.Slice((int)(hit.Record.PayloadOffset + hit.Start), target.Length).CopyTo(target);
+                payload.Release();
+            }
+            else
+            {
+                plan.Spilled.Add(hit);
+            }
+        }
+
+        foreach (CommittedHit hit in plan.Committed)
+        {
+            Span<byte> target = destination.Slice((int)(hit.Range.Offset - range.Offset), (int)hit.Range.Length);
+            if (hit.Frame is not { } frame) target.Clear();
+            else if (_parts.Memory.TryGet(frame.Key, out BufferLease? plain)) Copy(hit, frame, plain, target);
+            else plan.Missing.Add(hit);
+        }
+
+        return plan.Spilled.Count == 0 && plan.Missing.Count == 0;
+    }
+
+    private static void Copy(in CommittedHit hit, in FrameRef frame, BufferLease plain, Span<byte> target)
+    {
+        plain.Span.Slice((int)(hit.Range.Offset - frame.ExportOffset), target.Length).CopyTo(target);
+        plain.Release();
+    }
+
+    private async ValueTask FillAsync(
+        ReadPlan plan, BlockRange range, Memory<byte> destination, CancellationToken cancellation)
+    {
+        try
+        {
+            for (int attempt = 1; ; attempt++)
+            {
+                if (await TryFillAsync(plan, range, destination, isLast: attempt == ReadAttemptsMax, cancellation)) return;
+                plan.Clear();
+                if (FillFromMemory(plan, range, destination.Span)) return;
+            }
+        }
+        finally
+        {
+            ReturnPlan(plan);
+        }
+    }
+
+    // False when what the plan names has moved in the meantime: records into a table, or frames into a newer one.
+    private async ValueTask<bool> TryFillAsync(
+        ReadPlan plan, BlockRange range, Memory<byte> destination, bool isLast, CancellationToken cancellation)
+    {
+        foreach (MemtableHit hit in plan.Spilled)
+        {
+            BufferLease record = _parts.Buffers.Rent((int)hit.Record.Header.Length);
+            try
+            {
+                if (!await _parts.Wal.TryReadAsync(hit.Record.Position, hit.Record.Header, record.Memory)) return false;
+                record.Span.Slice((int)hit.Start, (int)hit.Range.Length)
+                    .CopyTo(destination.Span[(int)(hit.Range.Offset - range.Offset)..]);
+            }
+            finally
+            {
+                record.Release();
+            }
+        }
+
+        if (plan.Missing.Count == 0) return true;
+        try
+        {
+            foreach (CommittedHit hit in plan.Missing) plan.Frames.Add(hit.Frame!.Value);
+            await _parts.Frames.FetchRunAsync(plan.Frames, cancellation);
+            foreach (CommittedHit hit in plan.Missing)
+            {
+                BufferLease plain = await _parts.Frames.ReadAsync(hit.Frame!.Value, cancellation);
+                int at = (int)(hit.Range.Offset - range.Offset);
+                Copy(hit, hit.Frame!.Value, plain, destination.Span.Slice(at, (int)hit.Range.Length));
+            }
+
+            return true;
+        }
+        catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !isLast && AnyTableIsDead(plan))
+        {
+            return false;
+        }
+    }
+
+    // A table is deleted only when nothing refers to it any more, so a plan that names one was overtaken by a commit.
+    private bool AnyTableIsDead(ReadPlan plan)
+    {
+        foreach (FrameRef frame in plan.Frames)
+        {
+            if (_parts.Tables[frame.Key.Table] is not { } table || table.LiveBytes == 0) return true;
+        }
+
+        return false;
+    }
+
+    private void ReadAhead(BlockRange range)
+    {
+        if (_readAhead.Observe(range) is { IsEmpty: false } ahead) Prefetch(ahead);
+    }
+
+    private ReadPlan RentPlan()
+    {
+        lock (_planLock) return _plans.TryPop(out ReadPlan? plan) ? plan : new ReadPlan();
+    }
+
+    private void ReturnPlan(ReadPlan plan)
+    {
+        const int SpareMax = 64;
+        plan.Clear();
+        lock (_planLock)
+        {
+            if (_plans.Count < SpareMax) _plans.Push(plan);
+        }
+    }
+}

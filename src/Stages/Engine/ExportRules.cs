@@ -1,0 +1,43 @@
+using System.Globalization;
+using System.Text;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>What an export may be.</summary>
+internal static class ExportRules
+{
+    /// <summary>Bytes of a name: clients send up to 4096, but a name is also shown, logged and used as a label.</summary>
+    public const int NameBytesMax = 255;
+
+    /// <summary>16 TiB: where the page table of a map with 16 KiB chunks is still a few MiB.</summary>
+    public const long SizeBytesMax = 16L << 40;
+
+    private const int SectorBytes = 512;
+
+    public static void Check(string name, long sizeBytes)
+    {
+        if (name.Length == 0 || Encoding.UTF8.GetByteCount(name) > NameBytesMax || name.Any(char.IsControl) || name.Contains('@', StringComparison.Ordinal))
+        {
+            throw new StorageFaultException(
+                FaultKind.Invalid,
+                $"The export name '{name}' is not allowed: 1 to {NameBytesMax} bytes, without control characters and '@'.");
+        }
+
+        if (sizeBytes is < SectorBytes or > SizeBytesMax || sizeBytes % SectorBytes != 0)
+        {
+            throw new StorageFaultException(
+                FaultKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"The size {sizeBytes} of export '{name}' is not allowed: a multiple of {SectorBytes} bytes, up to 16T."));
+        }
+    }
+
+    public static void CheckSame(ExportInfo existing, long sizeBytes)
+    {
+        if (existing.SizeBytes == sizeBytes) return;
+        throw new StorageFaultException(
+            FaultKind.Invalid,
+            string.Create(CultureInfo.InvariantCulture, $"The export '{existing.Name}' exists with {existing.SizeBytes} bytes; {sizeBytes} were asked for. Give the size that it has."));
+    }
+}

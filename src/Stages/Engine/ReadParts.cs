@@ -1,0 +1,16 @@
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Journal;
+using ZeroFlow.Stages.Reading;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>What the reads of all exports share.</summary>
+internal sealed record ReadParts(
+    IWriteAheadLog Wal, BufferPool Buffers, TableRegistry Tables, FrameMemoryCache Memory, FrameReader Frames,
+    long ReadAheadBytes)
+{
+    /// <summary>Each export follows its own sequential streams.</summary>
+    public ReadAheadDetector NewReadAhead(ExportInfo export) => new(export.SizeBytes, export.ChunkBytes, ReadAheadBytes);
+}

@@ -1,0 +1,30 @@
+using System.Diagnostics.Metrics;
+using ZeroFlow.Stages.Journal;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>The store's own numbers, read when somebody asks.</summary>
+internal static class StoreGauges
+{
+    public static void Register(Meter meter, StoreRuntime store, IWriteAheadLog wal)
+    {
+        meter.CreateObservableGauge(
+            "zeroflow.store.dirty", () => store.Status.DirtyBytes, "By", "WAL bytes that no committed table covers.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.dirty.limit", () => store.DirtyBytesMax, "By", "WAL bytes at which writes are held back.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.dirty.memory", () => store.DirtyMemoryBytes, "By", "Unpublished payload kept in memory.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.oldest_unpublished", () => store.Status.OldestUnpublished.TotalSeconds, "s",
+            "Age of the oldest write that only the WAL holds.");
+        meter.CreateObservableGauge(
+            "zeroflow.wal.disk", () => wal.BytesOnDisk, "By", "Bytes of WAL segments on the local disk.");
+        meter.CreateObservableGauge("zeroflow.store.epoch", () => (long)store.Status.Epoch, null, "This writer's term.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.table", () => (long)store.Status.LastTable, null, "Number of the last committed table of the term.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.fenced", () => store.Status.IsFenced ? 1 : 0, null, "1 when another server took the store over.");
+        meter.CreateObservableCounter(
+            "zeroflow.admission.wait", () => store.AdmissionWaited.TotalSeconds, "s", "Time that writes waited for room in the WAL.");
+    }
+}

@@ -1,0 +1,198 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Pipeline.Barriers;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Flow;
+using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Compression;
+using ZeroFlow.Stages.Journal;
+using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Reading;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>What opening hands to the running engine.</summary>
+internal sealed record OpenedStore(
+    StoreKeys Keys, IChunkCodec Codec, StoreState State, TableReader Chain, Guid Session, IWriteAheadLog Wal,
+    IReadOnlyList<WriteRecord> Replayed, Sequence LastSequence,
+    ByteBudget DirtyMemory, RetryingObjectStore Objects, StoreHealth Health, StoreSupervisor Supervisor);
+
+/// <summary>
+/// The running engine: its constructor is the wiring diagram, from admission to commit, and it owns the loops.
+/// </summary>
+internal sealed class StoreRuntime : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<uint, ExportDevice> _exports = new();
+    private readonly OpenedStore _opened;
+    private readonly StoreComponents _parts;
+    private readonly SequenceFrontier _published;
+    private readonly Admission _admission;
+    private readonly AckGate _gate;
+    private readonly CutStage _cutter;
+    private readonly JournalStage _journal;
+    private readonly SyncStage _sync;
+    private readonly StoreGraph _graph;
+    private readonly Checkpointer _checkpointer;
+    private readonly FrameDiskCache? _diskCache;
+    private readonly FrameReader _frames;
+    private readonly ReadParts _reading;
+    private Task _journalLoop = Task.CompletedTask;
+    private Task _syncLoop = Task.CompletedTask;
+    private Task _cutLoop = Task.CompletedTask;
+
+    public StoreRuntime(StoreOptions options, StoreComponents parts, OpenedStore opened)
+    {
+        _opened = opened;
+        _parts = parts;
+        Options = options;
+        Supervisor = opened.Supervisor;
+        ILogger log = parts.Loggers.CreateLogger("ZeroFlow.Store");
+        StoreState state = opened.State;
+
+        // Reading: memory, then disk, then bucket.
+        var memory = new FrameMemoryCache(options.MemoryCacheBytes, parts.Metrics);
+        _diskCache = FrameDiskCache.TryOpen(parts.CacheDirectory, options.DiskCacheBytes, parts.Buffers, parts.Metrics, log);
+        RetryingObjectStore readStore = opened.Objects.With(RetryPolicy.ForReads(options.RefusalPatience));
+        _frames = new FrameReader(readStore, state.Tables, memory, _diskCache, parts.Buffers, options.ReadAheadBytes, parts.Metrics);
+        _reading = new ReadParts(opened.Wal, parts.Buffers, state.Tables, memory, _frames, options.ReadAheadBytes);
+
+        // The drain, from its end to its head: a stage is told where its messages go.
+        RetryingObjectStore uploadStore = opened.Objects.With(RetryPolicy.ForUploads);
+        _published = new SequenceFrontier(state.LastSequence);
+        _admission = new Admission(options.WalBytes, parts.Time);
+        var proof = new OwnershipProof(uploadStore, opened.Chain, opened.Session, () => state.Position);
+        _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
+        _checkpointer = new Checkpointer(
+            state, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, Supervisor, log);
+        StoreGraph? graph = null;
+        _cutter = new CutStage(
+            options, opened.Wal, parts.Buffers, parts.Time, parts.Metrics, state.Position.NextNumber,
+            draft => graph!.SendAsync(draft));
+        _graph = graph = new StoreGraph(
+            new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
+            options,
+            new ChunkStage(id => ChunkBytesOf(id)),
+            new CompressStage(opened.Codec, parts.Buffers, options.CompressionLevel),
+            new SealStage(opened.Keys, parts.Entropy),
+            new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
+            new UploadStage(uploadStore, opened.Keys, Supervisor),
+            new CommitStage(
+                state, opened.Session, opened.Wal, _published, _admission, _cutter, Supervisor, _diskCache, _checkpointer));
+
+        // The front.
+        var stable = new SequenceFrontier(opened.LastSequence);
+        _journal = new JournalStage(
+            opened.Wal, _cutter, _gate, _admission, Supervisor, opened.DirtyMemory, parts.Time, parts.Metrics,
+            opened.LastSequence);
+        _sync = new SyncStage(opened.Wal, _journal, stable, Supervisor, parts.Time, parts.Metrics);
+        Front = new WriteFront(_admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal);
+
+        Supervisor.OnFatal(stable.Fault);
+        Supervisor.OnFatal(_published.Fault);
+        Supervisor.OnFatal(_admission.Fault);
+        StoreGauges.Register(parts.Metrics.Meter, this, opened.Wal);
+    }
+
+    /// <summary>Starts the loops, with what was replayed from the WAL first in line for the bucket.</summary>
+    public void Start()
+    {
+        foreach (WriteRecord record in _opened.Replayed)
+        {
+            _admission.EnterRecovered(record.WalBytes);
+            _cutter.Enqueue(record);
+        }
+
+        _cutLoop = BackgroundLoop.Start(_cutter.RunAsync, fault => Supervisor.Fail("cut", fault), Supervisor.Stopping);
+        _syncLoop = BackgroundLoop.Start(_sync.RunAsync, fault => Supervisor.Fail("sync", fault), CancellationToken.None);
+        _journalLoop = BackgroundLoop.Start(_journal.RunAsync, fault => Supervisor.Fail("journal", fault), CancellationToken.None);
+    }
+
+    public StoreOptions Options { get; }
+
+    public StoreSupervisor Supervisor { get; }
+
+    /// <summary>The way in for writes, zeroes, catalog changes and barriers.</summary>
+    public WriteFront Front { get; }
+
+    public StoreStatus Status => new(
+        Supervisor.Cause?.Kind == FaultKind.Fenced,
+        Supervisor.Cause?.Message,
+        _opened.Health.IsReachable,
+        _opened.Health.LastError,
+        _admission.DirtyBytes,
+        _cutter.OldestUnpublished,
+        _opened.State.Position.Epoch,
+        _opened.State.Position.Number);
+
+    /// <summary>Bytes of WAL that may wait for the bucket.</summary>
+    public long DirtyBytesMax => _admission.LimitBytes;
+
+    /// <summary>Bytes of unpublished payload in memory.</summary>
+    public long DirtyMemoryBytes => _opened.DirtyMemory.UsedBytes;
+
+    /// <summary>Time that writes waited at admission.</summary>
+    public TimeSpan AdmissionWaited => _admission.Waited;
+
+    /// <summary>Makes the live side of an export over its committed map.</summary>
+    public ExportDevice NewExport(ExportInfo info, CommittedMap map, Memtable memtable)
+    {
+        var export = new ExportDevice(info, map, memtable, Front, _reading);
+        _exports[info.Id.Value] = export;
+        return export;
+    }
+
+    /// <summary>Makes the map of an export that is about to be created.</summary>
+    public CommittedMap PrepareMap(ExportInfo info) => _opened.State.PrepareMap(info);
+
+    public async Task<StopReport> StopAsync(TimeSpan timeout)
+    {
+        Front.Close();
+        _journal.Complete();
+        await _journalLoop;
+        _sync.Complete();
+        await _syncLoop;
+        if (Supervisor.Cause is null) _opened.Wal.Sync();
+
+        _cutter.Complete();
+        Task drained = DrainAsync();
+        try
+        {
+            await drained.WaitAsync(timeout, _parts.Time);
+        }
+        catch (TimeoutException)
+        {
+            // What is left is in the WAL.
+        }
+
+        long left = _admission.DirtyBytes;
+        Supervisor.Stop();
+        await drained;
+        await _checkpointer.WhenIdleAsync();
+        return new StopReport(left == 0, left);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!Supervisor.Stopping.IsCancellationRequested) await StopAsync(TimeSpan.Zero);
+        _gate.Dispose();
+        _cutter.Dispose();
+        await _frames.DisposeAsync();
+        if (_diskCache is not null) await _diskCache.DisposeAsync();
+        await _opened.Wal.DisposeAsync();
+        Supervisor.Dispose();
+    }
+
+    private async Task DrainAsync()
+    {
+        await _cutLoop;
+        _graph.Complete();
+        await _graph.Completion;
+    }
+
+    private int ChunkBytesOf(ExportId id) => _exports[id.Value].Info.ChunkBytes;
+}

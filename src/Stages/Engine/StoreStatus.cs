@@ -1,0 +1,25 @@
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>A store's state at one moment, for probes and people.</summary>
+/// <param name="IsFenced">Another server owns the store.</param>
+/// <param name="Fault">Why the store stopped, or null.</param>
+/// <param name="BucketReachable">False while requests to the bucket fail.</param>
+/// <param name="LastStoreError">The newest failure of the bucket, or null.</param>
+/// <param name="DirtyBytes">WAL bytes that no committed table covers.</param>
+/// <param name="OldestUnpublished">Age of the oldest write that only the WAL holds.</param>
+/// <param name="Epoch">This writer's term.</param>
+/// <param name="LastTable">Number of the last committed table in it.</param>
+public sealed record StoreStatus(
+    bool IsFenced,
+    string? Fault,
+    bool BucketReachable,
+    string? LastStoreError,
+    long DirtyBytes,
+    TimeSpan OldestUnpublished,
+    uint Epoch,
+    ulong LastTable);
+
+/// <summary>What a stop left behind.</summary>
+/// <param name="EverythingPublished">The bucket holds all that was acknowledged.</param>
+/// <param name="BytesLeft">WAL bytes that wait for the next start.</param>
+public sealed record StopReport(bool EverythingPublished, long BytesLeft);
