@@ -38,8 +38,8 @@ internal sealed class S3Credentials(AmazonS3Config config, TimeProvider time, st
         {
             throw new ObjectStoreException(
                 ObjectStoreErrorKind.Denied,
-                $"There are no credentials for {location}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in " +
-                "~/.aws/credentials, or run where AWS provides a role.",
+                $"There are no credentials for {location}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile " +
+                "in ~/.aws/credentials, or run where AWS provides a role.",
                 error);
         }
     }
