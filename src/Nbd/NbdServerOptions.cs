@@ -38,7 +38,9 @@ public sealed record NbdServerOptions
     /// <remarks>A single request that is larger than this waits until the connection holds nothing else.</remarks>
     public long ConnectionPayloadBytesMax { get; init; } = 64L * 1024 * 1024;
 
-    /// <summary>Bytes of payload that each connection has for itself, outside the server's budget. Default 256 KiB.</summary>
+    /// <summary>
+    /// Bytes of payload that each connection has for itself, outside the server's budget. Default 256 KiB.
+    /// </summary>
     /// <remarks>
     /// Clients that never read their replies can hold the whole of the server's budget; with a share of its own,
     /// a well-behaved client with requests of usual size goes on beside them. Costs at most this much for each of
@@ -46,7 +48,9 @@ public sealed record NbdServerOptions
     /// </remarks>
     public long ConnectionReservedBytes { get; init; } = 256 * 1024;
 
-    /// <summary>Bytes of payload that all connections together may hold above their own shares. Default 256 MiB.</summary>
+    /// <summary>
+    /// Bytes of payload that all connections together may hold above their own shares. Default 256 MiB.
+    /// </summary>
     public long ServerPayloadBytesMax { get; init; } = 256L * 1024 * 1024;
 
     /// <summary>How long a client may take to choose an export. Default 30 seconds.</summary>
@@ -59,7 +63,9 @@ public sealed record NbdServerOptions
     /// </remarks>
     public int OptionBytesMax { get; init; } = 64 * 1024;
 
-    /// <summary>Largest option data that is skipped, in bytes; a client that sends more is disconnected. Default 1 MiB.</summary>
+    /// <summary>
+    /// Largest option data that is skipped, in bytes; a client that sends more is disconnected. Default 1 MiB.
+    /// </summary>
     public int OptionSkipBytesMax { get; init; } = 1024 * 1024;
 
     internal void Validate()
@@ -75,7 +81,8 @@ public sealed record NbdServerOptions
         Require(HandshakeTimeout > TimeSpan.Zero, $"{nameof(HandshakeTimeout)} must be positive");
         Require(OptionBytesMax is >= OptionBytesMin and <= RequestRules.PayloadBytesMax,
             $"{nameof(OptionBytesMax)} must be from {OptionBytesMin} to {RequestRules.PayloadBytesMax}");
-        Require(OptionSkipBytesMax >= OptionBytesMax, $"{nameof(OptionSkipBytesMax)} must not be less than {nameof(OptionBytesMax)}");
+        Require(OptionSkipBytesMax >= OptionBytesMax,
+            $"{nameof(OptionSkipBytesMax)} must not be less than {nameof(OptionBytesMax)}");
     }
 
     private static void Require(bool holds, string otherwise)

@@ -66,7 +66,9 @@ internal sealed class Handshake
         return true;
     }
 
-    /// <summary>Takes one option off the stream and answers it; false when the stream ended in the middle of it.</summary>
+    /// <summary>
+    /// Takes one option off the stream and answers it; false when the stream ended in the middle of it.
+    /// </summary>
     private bool HandleOption(NbdOption option, uint length, out bool isOver, out IBlockDevice? device)
     {
         isOver = false;

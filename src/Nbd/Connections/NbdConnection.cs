@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -45,7 +46,7 @@ internal sealed class NbdConnection : IDisposable
         }
         catch (Exception fault)
         {
-            if (fault is NbdProtocolException or SocketException or OperationCanceledException)
+            if (fault is NbdProtocolException or SocketException or OperationCanceledException or StorageFaultException)
                 _services.Log.Dropped(_number, fault.Message);
             else
                 _services.Log.ConnectionFailed(_number, fault);
@@ -58,10 +59,14 @@ internal sealed class NbdConnection : IDisposable
         }
     }
 
-    /// <summary>Ends the connection as soon as it has nothing under way. For a server that stops; from any thread.</summary>
+    /// <summary>
+    /// Ends the connection as soon as it has nothing under way. For a server that stops; from any thread.
+    /// </summary>
     public void EndWhenIdle() => Volatile.Read(ref _transmission)?.EndWhenIdle();
 
-    /// <summary>Breaks the connection and gives up its operations. From any thread; again and again does no harm.</summary>
+    /// <summary>
+    /// Breaks the connection and gives up its operations. From any thread; again and again does no harm.
+    /// </summary>
     public void Abort()
     {
         _transport.Abort();
@@ -110,7 +115,10 @@ internal sealed class NbdConnection : IDisposable
     private IBlockDevice? Negotiate(ReceiveBuffer input)
     {
         using ITimer timeout = _services.Time.CreateTimer(
-            static state => ((NbdConnection)state!).Abort(), this, _services.Options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
+            static state => ((NbdConnection)state!).Abort(),
+            this,
+            _services.Options.HandshakeTimeout,
+            Timeout.InfiniteTimeSpan);
         return new Handshake(_transport, input, _services).Run();
     }
 

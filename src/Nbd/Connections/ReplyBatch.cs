@@ -16,11 +16,16 @@ internal sealed class ReplyBatch
     /// </remarks>
     private const int CopiedBytesMax = 16 * 1024;
 
+    // Enough for one system call to be worth it, and little enough to leave while it is in the processor's cache and
+    // the peer has something to do.
+    private const int FullBytes = 64 * 1024;
+
     private readonly BufferLease _buffer;
     private readonly int _headerBytesReserved;
     private readonly List<ArraySegment<byte>> _pieces = [];
     private int _used;
     private int _pieceStart;
+    private long _outsideBytes;
 
     /// <param name="buffer">Where headers and small payloads go; owned by the batch.</param>
     /// <param name="requestsMax">Most replies in a batch: each of them finds room for its header.</param>
@@ -29,6 +34,9 @@ internal sealed class ReplyBatch
         _buffer = buffer;
         _headerBytesReserved = requestsMax * SimpleReply.Size;
     }
+
+    /// <summary>True when it is better to send now than to gather more.</summary>
+    public bool IsFull => _used + _outsideBytes >= FullBytes;
 
     /// <summary>The requests that are answered here.</summary>
     public List<NbdRequest> Requests { get; } = [];
@@ -51,6 +59,7 @@ internal sealed class ReplyBatch
 
         EndPiece();
         _pieces.Add(new ArraySegment<byte>(payload.Array, 0, payload.Length));
+        _outsideBytes += payload.Length;
     }
 
     /// <summary>The batch as one piece of memory, when it has no payload outside its buffer.</summary>
@@ -67,12 +76,14 @@ internal sealed class ReplyBatch
         return _pieces;
     }
 
-    /// <summary>Releases what the requests still hold and empties the batch, except for <see cref="Requests"/>.</summary>
+    /// <summary>
+    /// Releases what the requests still hold and empties the batch, except for <see cref="Requests"/>.
+    /// </summary>
     public void Reset()
     {
         foreach (NbdRequest request in Requests) request.ReleasePayload();
         _pieces.Clear();
-        _used = _pieceStart = 0;
+        _used = _pieceStart = (int)(_outsideBytes = 0);
     }
 
     /// <summary>Returns the buffer. The batch is not used any more.</summary>

@@ -63,7 +63,7 @@ internal sealed class ReplyQueue
             }
 
             _filling.Append(request, error);
-            becomesSender = !defer && TryBeginSend();
+            becomesSender = (!defer || _filling.IsFull) && TryBeginSend();
         }
 
         if (becomesSender) Pump();
@@ -80,7 +80,9 @@ internal sealed class ReplyQueue
         Pump();
     }
 
-    /// <summary>Waits for a send under way, drops what is left, and returns the buffers. Called once, by the owner.</summary>
+    /// <summary>
+    /// Waits for a send under way, drops what is left, and returns the buffers. Called once, by the owner.
+    /// </summary>
     public void Close()
     {
         lock (_gate)

@@ -102,7 +102,8 @@ internal sealed class Transmission
         if (isWrite && header.Length > _input.Unread.Length) _replies.Flush();
         if (refusal != NbdError.None && isWrite && !_input.Skip(header.Length)) return false;
 
-        bool needsMemory = refusal == NbdError.None && header.Length > 0 && header.Command is NbdCommand.Read or NbdCommand.Write;
+        bool needsMemory = refusal == NbdError.None && header.Length > 0
+            && header.Command is NbdCommand.Read or NbdCommand.Write;
         NbdRequest request = Admit(header, needsMemory);
         if (refusal == NbdError.None && isWrite && header.Length > 0 && !_input.ReadInto(request.Payload!.Span))
         {
@@ -124,9 +125,23 @@ internal sealed class Transmission
         request.Header = header;
         request.ArrivedAt = _burstArrivedAt;
         request.PayloadBytes = needsMemory ? header.Length : 0;
-        if (needsMemory) request.Payload = _services.Pool.Rent((int)header.Length);
+        if (needsMemory) RentPayload(request);
         _services.Meter.Admit.Begin(request.PayloadBytes);
         return request;
+    }
+
+    private void RentPayload(NbdRequest request)
+    {
+        try
+        {
+            request.Payload = _services.Pool.Rent((int)request.Header.Length);
+        }
+        catch
+        {
+            // Out of memory. The connection ends with that, and must not wait for a request that never began.
+            _window.Leave(request);
+            throw;
+        }
     }
 
     private NbdRequest WaitForRoom(long memory)

@@ -10,7 +10,8 @@ namespace ZeroFlow.Nbd.Protocol;
 /// <param name="WantsBlockSize">The client asked for the block sizes.</param>
 internal readonly record struct ExportQuery(string Name, bool WantsName, bool WantsDescription, bool WantsBlockSize)
 {
-    private static readonly UTF8Encoding s_strictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+    private static readonly UTF8Encoding s_strictUtf8 =
+        new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Reads the data of an INFO or GO option; false when it is malformed.</summary>
     public static bool TryParse(ReadOnlySpan<byte> data, out ExportQuery query)

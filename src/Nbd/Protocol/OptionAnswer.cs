@@ -39,7 +39,9 @@ internal sealed class OptionAnswer
         Text(export.Name);
     }
 
-    /// <summary>Appends what <paramref name="query"/> asks about <paramref name="export"/>, and the acknowledgement.</summary>
+    /// <summary>
+    /// Appends what <paramref name="query"/> asks about <paramref name="export"/>, and the acknowledgement.
+    /// </summary>
     public void Describe(NbdOption option, in ExportQuery query, ExportInfo export)
     {
         Info(option, NbdInfo.Export, 10);

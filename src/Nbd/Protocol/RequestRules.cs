@@ -24,12 +24,10 @@ internal static class RequestRules
                 // Offset and length are reserved. A flush with garbage in them is still a flush: refusing it could
                 // only lose data.
                 return NbdError.None;
-            case NbdCommand.Read:
-                return header.Length > PayloadBytesMax ? NbdError.Invalid : CheckRange(header, export, NbdError.Invalid);
-            case NbdCommand.Cache:
-                return CheckRange(header, export, NbdError.Invalid);
-            case NbdCommand.Write when header.Length > PayloadBytesMax:
+            case NbdCommand.Read or NbdCommand.Write when header.Length > PayloadBytesMax:
                 return NbdError.Invalid;
+            case NbdCommand.Read or NbdCommand.Cache:
+                return CheckRange(header, export, NbdError.Invalid);
             case NbdCommand.Write or NbdCommand.WriteZeroes:
                 return export.IsReadOnly ? NbdError.NotPermitted : CheckRange(header, export, NbdError.NoSpace);
             case NbdCommand.Trim:

@@ -2,7 +2,9 @@ using System.Buffers.Binary;
 
 namespace ZeroFlow.Nbd.Protocol;
 
-/// <summary>The reply of sessions without structured replies: a header, and the bytes of a READ that succeeded.</summary>
+/// <summary>
+/// The reply of sessions without structured replies: a header, and the bytes of a READ that succeeded.
+/// </summary>
 internal static class SimpleReply
 {
     /// <summary>Bytes of the header.</summary>

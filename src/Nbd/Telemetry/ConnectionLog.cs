@@ -29,7 +29,8 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     [LoggerMessage(4, LogLevel.Debug, "NBD connection {Connection} was dropped: {Reason}")]
     public partial void Dropped(long connection, string reason);
 
-    [LoggerMessage(5, LogLevel.Warning, "NBD connections are still busy after the time given to drain; dropping {Connections} of them.")]
+    [LoggerMessage(5, LogLevel.Warning,
+        "NBD connections are still busy after the time given to drain; dropping {Connections} of them.")]
     public partial void DrainTimedOut(int connections);
 
     /// <summary>A request failed on the device.</summary>
@@ -78,18 +79,23 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
         }
     }
 
-    [LoggerMessage(10, LogLevel.Warning, "{Command} on '{Export}' failed: {Reason} ({Suppressed} similar lines left out.)")]
+    [LoggerMessage(10, LogLevel.Warning,
+        "{Command} on '{Export}' failed: {Reason} ({Suppressed} similar lines left out.)")]
     private partial void Failed(NbdCommand command, string export, string reason, long suppressed);
 
-    [LoggerMessage(11, LogLevel.Error, "{Command} on '{Export}' failed unexpectedly. ({Suppressed} similar lines left out.)")]
+    [LoggerMessage(11, LogLevel.Error,
+        "{Command} on '{Export}' failed unexpectedly. ({Suppressed} similar lines left out.)")]
     private partial void Unforeseen(NbdCommand command, string export, long suppressed, Exception fault);
 
-    [LoggerMessage(12, LogLevel.Error, "NBD connection {Connection} failed unexpectedly. ({Suppressed} similar lines left out.)")]
+    [LoggerMessage(12, LogLevel.Error,
+        "NBD connection {Connection} failed unexpectedly. ({Suppressed} similar lines left out.)")]
     private partial void Broke(long connection, long suppressed, Exception fault);
 
-    [LoggerMessage(13, LogLevel.Warning, "A client was turned away: all {Max} NBD connections are in use. ({Suppressed} similar lines left out.)")]
+    [LoggerMessage(13, LogLevel.Warning,
+        "A client was turned away: all {Max} NBD connections are in use. ({Suppressed} similar lines left out.)")]
     private partial void Full(int max, long suppressed);
 
-    [LoggerMessage(14, LogLevel.Warning, "Accepting on {Endpoint} failed: {Reason} ({Suppressed} similar lines left out.)")]
+    [LoggerMessage(14, LogLevel.Warning,
+        "Accepting on {Endpoint} failed: {Reason} ({Suppressed} similar lines left out.)")]
     private partial void NotAccepted(EndPoint? endpoint, string reason, long suppressed);
 }

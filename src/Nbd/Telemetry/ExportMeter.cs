@@ -56,7 +56,8 @@ internal sealed class ExportMeter
         for (int i = 0; i < _bytes.Length; i++)
         {
             long count = Volatile.Read(ref _bytes[i]);
-            if (count > 0) yield return new Measurement<long>(count, new("export", _export), new("op", s_operations[i]));
+            if (count == 0) continue;
+            yield return new Measurement<long>(count, new("export", _export), new("op", s_operations[i]));
         }
     }
 

@@ -33,7 +33,8 @@ internal sealed class NbdMeter
     public StageMeter Admit { get; }
 
     /// <summary>The counters of an export; the same ones for all its connections.</summary>
-    public ExportMeter ForExport(string name) => _exports.GetOrAdd(name, static (n, s) => new ExportMeter(n, s), _seconds);
+    public ExportMeter ForExport(string name) =>
+        _exports.GetOrAdd(name, static (n, s) => new ExportMeter(n, s), _seconds);
 
     /// <summary>A request starts to wait for room.</summary>
     public void BeginWait() => Interlocked.Increment(ref _waiting);

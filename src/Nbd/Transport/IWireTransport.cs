@@ -7,17 +7,23 @@ namespace ZeroFlow.Nbd.Transport;
 internal interface IWireTransport : IDisposable
 {
     /// <summary>Blocks until some bytes are there and receives them; zero when the peer has finished.</summary>
+    /// <param name="destination">Where they go; not empty.</param>
+    /// <param name="isExpected">The rest of a message that has begun: the bytes are probably there already.</param>
     /// <exception cref="System.Net.Sockets.SocketException">The connection broke.</exception>
-    int Receive(Span<byte> destination);
+    int Receive(Span<byte> destination, bool isExpected);
 
     /// <summary>Blocks until all of <paramref name="bytes"/> are handed to the system. For the handshake.</summary>
     /// <exception cref="System.Net.Sockets.SocketException">The connection broke.</exception>
     void Send(ReadOnlySpan<byte> bytes);
 
-    /// <summary>Hands <paramref name="bytes"/> to the system, waiting without a thread while the peer does not read.</summary>
+    /// <summary>
+    /// Hands <paramref name="bytes"/> to the system, waiting without a thread while the peer does not read.
+    /// </summary>
     ValueTask SendAsync(ReadOnlyMemory<byte> bytes);
 
-    /// <summary>Like <see cref="SendAsync(ReadOnlyMemory{byte})"/>, for pieces that lie in several arrays. Consumes the list.</summary>
+    /// <summary>
+    /// Like <see cref="SendAsync(ReadOnlyMemory{byte})"/>, for pieces that lie in several arrays. Consumes the list.
+    /// </summary>
     ValueTask SendAsync(List<ArraySegment<byte>> pieces);
 
     /// <summary>Makes the receiver see the end of the stream, while sending goes on.</summary>

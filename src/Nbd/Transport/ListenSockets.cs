@@ -72,7 +72,7 @@ internal static class ListenSockets
         }
         catch (SocketException fault)
         {
-            // Refused means that it is a socket without a listener. Anything else, such as a regular file, is left alone.
+            // A regular file refuses connections just like a socket that nobody listens on.
             return fault.SocketErrorCode == SocketError.ConnectionRefused && IsSocket(path);
         }
     }

@@ -8,7 +8,13 @@ namespace ZeroFlow.Nbd.Transport;
 /// </summary>
 internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
 {
+    // A payload of which this much is still to come is received into its place. While such payloads follow each other,
+    // receiving little ahead of the next header leaves nearly all of the next payload to be received in place, too.
+    private const int StreamedBytesMin = 32 * 1024;
+    private const int StreamedAheadBytes = 1024;
+
     private readonly byte[] _array = lease.Array;
+    private bool _isStreaming;
     private int _start;
     private int _end;
 
@@ -21,7 +27,9 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         if (_end - _start < count) Compact();
         while (_end - _start < count)
         {
-            int received = transport.Receive(_array.AsSpan(_end));
+            Span<byte> free = _array.AsSpan(_end);
+            if (_isStreaming && count <= StreamedAheadBytes) free = free[..Math.Min(free.Length, StreamedAheadBytes)];
+            int received = transport.Receive(free, isExpected: false);
             if (received == 0) return false;
             _end += received;
         }
@@ -36,16 +44,19 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         if (_start == _end) _start = _end = 0;
     }
 
-    /// <summary>Blocks until the whole of <paramref name="destination"/> is filled; false when the stream ends before.</summary>
+    /// <summary>
+    /// Blocks until the whole of <paramref name="destination"/> is filled; false when the stream ends before.
+    /// </summary>
     public bool ReadInto(Span<byte> destination)
     {
         int buffered = Math.Min(destination.Length, _end - _start);
         _array.AsSpan(_start, buffered).CopyTo(destination);
         Consume(buffered);
         destination = destination[buffered..];
+        _isStreaming = destination.Length >= StreamedBytesMin;
         while (!destination.IsEmpty)
         {
-            int received = transport.Receive(destination);
+            int received = transport.Receive(destination, isExpected: true);
             if (received == 0) return false;
             destination = destination[received..];
         }
@@ -53,7 +64,9 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         return true;
     }
 
-    /// <summary>Blocks until <paramref name="count"/> bytes have come and are forgotten; false when the stream ends before.</summary>
+    /// <summary>
+    /// Blocks until <paramref name="count"/> bytes have come and are forgotten; false when the stream ends before.
+    /// </summary>
     public bool Skip(long count)
     {
         int buffered = (int)Math.Min(count, _end - _start);
@@ -61,7 +74,8 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         count -= buffered;
         while (count > 0)
         {
-            int received = transport.Receive(_array.AsSpan(0, (int)Math.Min(count, _array.Length)));
+            int received = transport.Receive(
+                _array.AsSpan(0, (int)Math.Min(count, _array.Length)), isExpected: true);
             if (received == 0) return false;
             count -= received;
         }

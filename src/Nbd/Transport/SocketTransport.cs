@@ -30,15 +30,17 @@ internal sealed class SocketTransport : IWireTransport
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 4);
     }
 
-    public int Receive(Span<byte> destination)
+    public int Receive(Span<byte> destination, bool isExpected)
     {
+        // A new request is rarely there already, and a receive that finds nothing is a wasted call.
+        bool waitsFirst = !isExpected;
         while (true)
         {
-            // Waiting first: a request is rarely there already, and a receive that finds nothing is a wasted call.
-            _socket.Poll(Timeout.Infinite, SelectMode.SelectRead);
+            if (waitsFirst) _socket.Poll(Timeout.Infinite, SelectMode.SelectRead);
             int received = _socket.Receive(destination, SocketFlags.None, out SocketError error);
             if (error == SocketError.Success) return received;
             if (error != SocketError.WouldBlock) throw new SocketException((int)error);
+            waitsFirst = true;
         }
     }
 
@@ -87,7 +89,8 @@ internal sealed class SocketTransport : IWireTransport
         Span<byte> discarded = stackalloc byte[4096];
         for (int i = 0; i < DiscardedReceivesMax; i++)
         {
-            if (_socket.Receive(discarded, SocketFlags.None, out SocketError error) == 0 || error != SocketError.Success) return;
+            int received = _socket.Receive(discarded, SocketFlags.None, out SocketError error);
+            if (received == 0 || error != SocketError.Success) return;
         }
     }
 

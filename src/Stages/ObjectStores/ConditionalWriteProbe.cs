@@ -55,6 +55,6 @@ public static class ConditionalWriteProbe
     private static ObjectStoreException Refusal(IObjectStore store) =>
         new(
             ObjectStoreErrorKind.Invalid,
-            $"{store.Location} does not honour create-if-absent (PUT with If-None-Match: *), so two servers could overwrite " +
-            "each other's data: use a store that does, such as AWS S3 or Ceph.");
+            $"{store.Location} does not honour create-if-absent (PUT with If-None-Match: *), so two servers could " +
+            "overwrite each other's data: use a store that does, such as AWS S3 or Ceph.");
 }

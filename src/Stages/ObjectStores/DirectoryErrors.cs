@@ -15,7 +15,8 @@ internal static class DirectoryErrors
     private const int QuotaExceeded = 122;
 
     /// <summary>Says what <paramref name="error"/> means for the object <paramref name="key"/>.</summary>
-    public static ObjectStoreException Classify(Exception error, string verb, string key, string location, bool rootExists)
+    public static ObjectStoreException Classify(
+        Exception error, string verb, string key, string location, bool rootExists)
     {
         ObjectStoreErrorKind kind = KindOf(error, rootExists);
         string reason = kind switch
@@ -46,7 +47,8 @@ internal static class DirectoryErrors
         {
             NoSpace or QuotaExceeded => ObjectStoreErrorKind.Full,
             PermissionDenied or NotPermitted or ReadOnlyFileSystem => ObjectStoreErrorKind.Denied,
-            NotADirectory or IsADirectory or FileTooLarge or NameTooLong or NotSupported => ObjectStoreErrorKind.Invalid,
+            NotADirectory or IsADirectory or FileTooLarge or NameTooLong or NotSupported =>
+                ObjectStoreErrorKind.Invalid,
             PosixFiles.NoEntry when !rootExists => ObjectStoreErrorKind.StoreMissing,
             _ => ObjectStoreErrorKind.Transient,
         };

@@ -23,7 +23,9 @@ public sealed class MeteredObjectStore : IObjectStore
     private readonly Counter<long> _bytes;
     private readonly Histogram<double> _seconds;
 
-    /// <summary>Makes the instruments and puts them around <paramref name="inner"/>, which is disposed with this store.</summary>
+    /// <summary>
+    /// Makes the instruments and puts them around <paramref name="inner"/>, which is disposed with this store.
+    /// </summary>
     public MeteredObjectStore(IObjectStore inner, PipelineMetrics metrics, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(inner);

@@ -2,10 +2,14 @@ using System.Buffers;
 
 namespace ZeroFlow.Stages.ObjectStores;
 
-/// <summary>The rules for keys, which are the same for every kind of store so that a store can be copied between them.</summary>
+/// <summary>
+/// The rules for keys, which are the same for every kind of store so that a store can be copied between them.
+/// </summary>
 internal static class ObjectKey
 {
-    /// <summary>Longest key in characters. With the longest prefix it stays below the 1024 bytes that S3 allows.</summary>
+    /// <summary>
+    /// Longest key in characters. With the longest prefix it stays below the 1024 bytes that S3 allows.
+    /// </summary>
     public const int LengthMax = 512;
 
     // Longest name that the usual file systems take.
@@ -24,8 +28,8 @@ internal static class ObjectKey
         {
             throw new ObjectStoreException(
                 ObjectStoreErrorKind.Invalid,
-                $"'{key}' is not an object key: a key has at most {LengthMax} characters, in segments of letters, digits, " +
-                "'-', '_' and '.' that are parted by '/' and begin with no dot.");
+                $"'{key}' is not an object key: a key has at most {LengthMax} characters, in segments of letters, " +
+                "digits, '-', '_' and '.' that are parted by '/' and begin with no dot.");
         }
     }
 

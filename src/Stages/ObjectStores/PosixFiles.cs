@@ -15,7 +15,8 @@ internal static partial class PosixFiles
     private const int ReadOnlyCloseOnExec = 0x80000;
 
     /// <summary>Gives <paramref name="existing"/> a second name; false when that name is taken.</summary>
-    public static bool TryLink(string existing, string name) => SucceedsUnlessExists(Link(existing, name), "link", name);
+    public static bool TryLink(string existing, string name) =>
+        SucceedsUnlessExists(Link(existing, name), "link", name);
 
     /// <summary>Makes one directory; false when something of that name exists.</summary>
     public static bool TryMakeDirectory(string path) =>

@@ -1,6 +1,8 @@
 namespace ZeroFlow.Stages.ObjectStores;
 
-/// <summary>A listing that can be asked for its next entry again after a failure. Used by one caller at a time.</summary>
+/// <summary>
+/// A listing that can be asked for its next entry again after a failure. Used by one caller at a time.
+/// </summary>
 internal sealed class ResumableListing(IObjectStore store, string prefix, string? startAfter) : IAsyncDisposable
 {
     private IAsyncEnumerator<ObjectEntry>? _entries;
@@ -21,8 +23,8 @@ internal sealed class ResumableListing(IObjectStore store, string prefix, string
 
         try
         {
-            await using CancellationTokenRegistration registration =
-                cancellation.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancellation);
+            await using CancellationTokenRegistration registration = cancellation.UnsafeRegister(
+                static source => ((CancellationTokenSource)source!).Cancel(), _cancellation);
             if (!await _entries.MoveNextAsync()) return false;
             Current = _entries.Current;
             _last = Current.Key;

@@ -7,7 +7,9 @@ namespace ZeroFlow.Stages.ObjectStores;
 /// </remarks>
 public sealed record RetryPolicy
 {
-    /// <summary>For what must reach the bucket: goes on until it is cancelled, except for <c>Invalid</c> requests.</summary>
+    /// <summary>
+    /// For what must reach the bucket: goes on until it is cancelled, except for <c>Invalid</c> requests.
+    /// </summary>
     public static RetryPolicy ForUploads { get; } = new();
 
     /// <summary>
@@ -25,7 +27,9 @@ public sealed record RetryPolicy
     /// <summary>How long to go on through transient errors and throttling.</summary>
     public TimeSpan OutagePatience { get; init; } = Timeout.InfiniteTimeSpan;
 
-    /// <summary>How long to go on while the store refuses (Denied), is missing or is full: a person has to act.</summary>
+    /// <summary>
+    /// How long to go on while the store refuses (Denied), is missing or is full: a person has to act.
+    /// </summary>
     public TimeSpan RefusalPatience { get; init; } = Timeout.InfiniteTimeSpan;
 
     /// <summary>Longest time for one attempt; infinite leaves it to the store's own timeouts.</summary>
@@ -37,7 +41,9 @@ public sealed record RetryPolicy
     /// <summary>Bound of the wait after the first transient failure.</summary>
     public TimeSpan FirstDelay { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Bound of the wait after many transient failures: how late a request notices that an outage has ended.</summary>
+    /// <summary>
+    /// Bound of the wait after many transient failures: how late a request notices that an outage has ended.
+    /// </summary>
     public TimeSpan DelayMax { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Bound of the wait after the first throttled request.</summary>
@@ -46,7 +52,9 @@ public sealed record RetryPolicy
     /// <summary>Bound of the wait after many throttled requests.</summary>
     public TimeSpan ThrottledDelayMax { get; init; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Bound of the wait after a refusal; the same each time, since nothing but a person changes the answer.</summary>
+    /// <summary>
+    /// Bound of the wait after a refusal; the same each time, since nothing but a person changes the answer.
+    /// </summary>
     public TimeSpan RefusedDelay { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>For reads that a client waits for: outages are waited out, refusals only for so long.</summary>

@@ -50,7 +50,8 @@ public sealed class RetryingObjectStore : IObjectStore
     /// <summary>
     /// The same store with another patience, sharing connections and health. Disposing the view disposes nothing.
     /// </summary>
-    public RetryingObjectStore With(RetryPolicy policy) => new(_inner, policy, _health, _time, _random, ownsInner: false);
+    public RetryingObjectStore With(RetryPolicy policy) =>
+        new(_inner, policy, _health, _time, _random, ownsInner: false);
 
     /// <inheritdoc/>
     public Task ReadRangeAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellation) =>

@@ -13,6 +13,9 @@ internal sealed class S3Connection : IDisposable
     // Long enough to keep connections warm, short enough to follow a DNS name that moved.
     private static readonly TimeSpan ConnectionLifetime = TimeSpan.FromMinutes(5);
 
+    // The SDK's default of 8 KiB makes 500 writes to the socket of a 4 MiB body.
+    private const int BufferBytes = 128 * 1024;
+
     private readonly HttpClient _http;
     private readonly S3Credentials? _chain;
 
@@ -43,6 +46,7 @@ internal sealed class S3Connection : IDisposable
     {
         var config = new AmazonS3Config
         {
+            BufferSize = BufferBytes,
             ForcePathStyle = options.PathStyle,
             MaxErrorRetry = 0,
             MaxStaleConnectionRetries = 0,

@@ -9,8 +9,9 @@ namespace ZeroFlow.Stages.ObjectStores;
 /// the instance metadata address leads nowhere would hang at start instead of saying that it has no credentials.
 /// </summary>
 /// <remarks>
-/// The chain notices changed profile files, so that a corrected key is used from the next request on. A search that was
-/// given up goes on in the background and serves a later request.
+/// The chain notices changed profile files, so that a corrected key is used from the next request on. It does not notice
+/// a file that was not there when it first looked: that takes a restart. A search that was given up goes on in the
+/// background and serves a later request.
 /// </remarks>
 internal sealed class S3Credentials(AmazonS3Config config, TimeProvider time, string location)
     : AWSCredentials, IDisposable
@@ -37,8 +38,8 @@ internal sealed class S3Credentials(AmazonS3Config config, TimeProvider time, st
         {
             throw new ObjectStoreException(
                 ObjectStoreErrorKind.Denied,
-                $"There are no credentials for {location}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in " +
-                "~/.aws/credentials, or run where AWS provides a role.",
+                $"There are no credentials for {location}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile " +
+                "in ~/.aws/credentials, or run where AWS provides a role.",
                 error);
         }
     }

@@ -4,7 +4,9 @@ using Amazon.Runtime;
 
 namespace ZeroFlow.Stages.ObjectStores;
 
-/// <summary>The one place where what S3 servers and the SDK answer becomes <see cref="ObjectStoreException"/>s.</summary>
+/// <summary>
+/// The one place where what S3 servers and the SDK answer becomes <see cref="ObjectStoreException"/>s.
+/// </summary>
 /// <remarks>
 /// Compatible stores agree more on codes than on status numbers, so a known code decides first and the status second.
 /// In doubt an error is transient: retrying a hopeless request is visible in the metrics, giving up on a good one loses
@@ -60,12 +62,16 @@ internal static class S3Errors
     public static bool IsPastEnd(AmazonServiceException error) =>
         error.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable;
 
-    /// <summary>True for errors that say something about the request or the store, and not about a bug of ours.</summary>
+    /// <summary>
+    /// True for errors that say something about the request or the store, and not about a bug of ours.
+    /// </summary>
     public static bool IsRequestFailure(Exception error) =>
         error is AmazonServiceException or AmazonClientException or ObjectStoreException or HttpRequestException
             or IOException or TimeoutException or OperationCanceledException or System.Net.Sockets.SocketException;
 
-    /// <summary>Says what <paramref name="error"/> means, in one sentence that names the object and the store.</summary>
+    /// <summary>
+    /// Says what <paramref name="error"/> means, in one sentence that names the object and the store.
+    /// </summary>
     public static ObjectStoreException Classify(Exception error, string verb, string key, string location)
     {
         if (FindInner<ObjectStoreException>(error) is { } known) return known;
@@ -85,7 +91,7 @@ internal static class S3Errors
         {
             401 or 403 => ObjectStoreErrorKind.Denied,
 
-            // Only the code NoSuchKey says that an object is absent. A 404 of a proxy or a wrong path must not end a chain.
+            // Only the code NoSuchKey says that an object is absent: a proxy's 404 must not end a chain.
             404 => ObjectStoreErrorKind.StoreMissing,
             408 or 409 => ObjectStoreErrorKind.Transient,
             416 => ObjectStoreErrorKind.ShortBody,
@@ -106,7 +112,7 @@ internal static class S3Errors
         string said = $"{(int)answer.StatusCode} {answer.ErrorCode}";
         string reason = (answer.ErrorCode, kind) switch
         {
-            ("RequestTimeTooSkewed", _) => $"{said}: this machine's clock differs too much from the store's; set it right",
+            ("RequestTimeTooSkewed", _) => $"{said}: this machine's clock is too far from the store's; set it right",
             ("ExpiredToken" or "InvalidToken" or "TokenRefreshRequired", _) =>
                 $"{said}: the session credentials are no longer valid; renew them",
             ("InvalidAccessKeyId" or "SignatureDoesNotMatch", _) =>
@@ -114,7 +120,8 @@ internal static class S3Errors
             ("AuthorizationHeaderMalformed" or "PermanentRedirect" or "IllegalLocationConstraintException", _) =>
                 $"{said}: the bucket is in another region; set region in the store's URL",
             (_, ObjectStoreErrorKind.Denied) => $"{said}: the credentials do not allow it",
-            (_, ObjectStoreErrorKind.StoreMissing) => $"{said}: the bucket does not exist, or the endpoint is not an S3 server",
+            (_, ObjectStoreErrorKind.StoreMissing) =>
+                $"{said}: the bucket does not exist, or the endpoint is not an S3 server",
             (_, ObjectStoreErrorKind.ObjectMissing) => "there is no such object",
             (_, ObjectStoreErrorKind.ShortBody) => $"{said}: the object is shorter than the range",
             _ => $"{said}: {OneLine(answer.Message)}",

@@ -199,7 +199,7 @@ internal sealed class S3ObjectStore : IObjectStore
             UseChunkEncoding = false,
             IfNoneMatch = onlyIfAbsent ? "*" : null,
 
-            // TLS checks what it carries; over plain http the hash is what finds a damaged body before it is acknowledged.
+            // TLS checks what it carries; over plain http the hash finds a damaged body before it is acknowledged.
             DisablePayloadSigning = !_options.IsPlainHttp,
         };
         await _client.PutObjectAsync(request, watch.Token);
@@ -210,7 +210,8 @@ internal sealed class S3ObjectStore : IObjectStore
         string key, long offset, GetObjectResponse answer, Memory<byte> destination, StallWatch watch)
     {
         // A server that ignores ranges answers 200 with the head of the object: the right length of the wrong bytes.
-        string range = string.Create(CultureInfo.InvariantCulture, $"bytes {offset}-{offset + destination.Length - 1}/");
+        long last = offset + destination.Length - 1;
+        string range = string.Create(CultureInfo.InvariantCulture, $"bytes {offset}-{last}/");
         bool isRange = answer.HttpStatusCode == HttpStatusCode.PartialContent &&
             answer.ContentRange?.StartsWith(range, StringComparison.Ordinal) == true;
         if (!isRange)

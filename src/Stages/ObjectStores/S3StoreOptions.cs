@@ -3,7 +3,9 @@ using System.Diagnostics.CodeAnalysis;
 namespace ZeroFlow.Stages.ObjectStores;
 
 /// <summary>Where an S3 store is and how it is spoken to. Immutable; data only, without secrets.</summary>
-/// <remarks>Credentials come from the usual AWS places: environment, profile files, web identity, container, instance.</remarks>
+/// <remarks>
+/// Credentials come from the usual AWS places: environment, profile files, web identity, container, instance.
+/// </remarks>
 public sealed record S3StoreOptions
 {
     private const string Form =
@@ -18,7 +20,9 @@ public sealed record S3StoreOptions
     /// <summary>The server, for stores other than AWS; null means AWS in <see cref="Region"/>.</summary>
     public Uri? Endpoint { get; init; }
 
-    /// <summary>Region that requests are signed for; null takes it from the environment, or us-east-1 with an endpoint.</summary>
+    /// <summary>
+    /// Region that requests are signed for; null takes it from the environment, or us-east-1 with an endpoint.
+    /// </summary>
     public string? Region { get; init; }
 
     /// <summary>The bucket is named in the path instead of the host name. Default: true with an endpoint.</summary>
@@ -27,11 +31,15 @@ public sealed record S3StoreOptions
     /// <summary>How long a connection may take to be made.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>How long a request may make no progress, in either direction, before it is given up as transient.</summary>
+    /// <summary>
+    /// How long a request may make no progress, in either direction, before it is given up as transient.
+    /// </summary>
     /// <remarks>Progress counts, not the whole time: a large body over a thin line is slow, not dead.</remarks>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Most connections at once: uploads in flight, coalesced reads and read-ahead, with room to spare.</summary>
+    /// <summary>
+    /// Most connections at once: uploads in flight, coalesced reads and read-ahead, with room to spare.
+    /// </summary>
     public int ConnectionsMax { get; init; } = 64;
 
     /// <summary>True when <see cref="Endpoint"/> is plain http.</summary>
@@ -50,7 +58,9 @@ public sealed record S3StoreOptions
     /// <summary>
     /// Reads <c>s3://bucket/prefix?endpoint=...&amp;region=...&amp;path-style=true</c>.
     /// </summary>
-    /// <exception cref="ObjectStoreException">Kind Invalid: the message names what is wrong and what is allowed.</exception>
+    /// <exception cref="ObjectStoreException">
+    /// Kind Invalid: the message names what is wrong and what is allowed.
+    /// </exception>
     public static S3StoreOptions Parse(string url)
     {
         ArgumentNullException.ThrowIfNull(url);
@@ -59,7 +69,7 @@ public sealed record S3StoreOptions
         (string path, string query) = SplitAt(url[Scheme.Length..], '?');
         (string bucket, string prefix) = SplitAt(path, '/');
         if (bucket.Contains('@', StringComparison.Ordinal))
-            Refuse("An S3 URL holds no credentials: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in a profile");
+            Refuse("An S3 URL holds no credentials: give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile");
         CheckBucket(bucket);
 
         var options = new S3StoreOptions { Bucket = bucket, Prefix = ParsePrefix(prefix) };
@@ -96,7 +106,7 @@ public sealed record S3StoreOptions
         string trimmed = prefix.TrimEnd('/');
         if (trimmed.Length == 0) return "";
         if (trimmed.Length > PrefixLengthMax || !ObjectKey.IsValid(trimmed))
-            Refuse($"'{prefix}' is not a prefix (letters, digits, '-', '_' and '.', parted by '/', no segment beginning with a dot)");
+            Refuse($"'{prefix}' is not a prefix (letters, digits, '-', '_' and '.', parted by '/', no dot in front)");
         return trimmed + "/";
     }
 

@@ -1,6 +1,8 @@
 namespace ZeroFlow.Stages.ObjectStores;
 
-/// <summary>Borrowed memory as a seekable stream, which tells a <see cref="StallWatch"/> as its bytes are taken.</summary>
+/// <summary>
+/// Borrowed memory as a seekable stream, which tells a <see cref="StallWatch"/> as its bytes are taken.
+/// </summary>
 internal sealed class UploadBody(ReadOnlyMemory<byte> body, StallWatch watch) : Stream
 {
     // Small enough that a line of 64 KiB/s shows progress well within the stall timeout.

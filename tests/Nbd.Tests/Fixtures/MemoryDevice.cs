@@ -57,33 +57,34 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
     {
         ValueTask turn = EnterAsync("read", offset, destination.Length, false, cancellation);
-        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        if (!turn.IsCompletedSuccessfully) return LaterAsync(turn, _bytes, offset, destination);
         turn.GetAwaiter().GetResult();
         _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
         return ValueTask.CompletedTask;
 
-        async ValueTask Later(ValueTask wait)
+        // Static, so that a read that completes at once allocates nothing.
+        static async ValueTask LaterAsync(ValueTask wait, byte[] bytes, long offset, Memory<byte> destination)
         {
             await wait;
-            _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
+            bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
         }
     }
 
     public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
     {
         ValueTask turn = EnterAsync("write", offset, payload.Length, forceUnitAccess, cancellation);
-        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        if (!turn.IsCompletedSuccessfully) return LaterAsync(turn, _bytes, offset, payload);
         turn.GetAwaiter().GetResult();
         payload.Span.CopyTo(_bytes.AsSpan((int)offset));
         payload.Release();
         return ValueTask.CompletedTask;
 
-        async ValueTask Later(ValueTask wait)
+        static async ValueTask LaterAsync(ValueTask wait, byte[] bytes, long offset, BufferLease payload)
         {
             try
             {
                 await wait;
-                payload.Span.CopyTo(_bytes.AsSpan((int)offset));
+                payload.Span.CopyTo(bytes.AsSpan((int)offset));
             }
             finally
             {
@@ -108,7 +109,8 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public void Prefetch(BlockRange range) => Note("prefetch", range.Offset, range.Length, false);
 
-    private ValueTask EnterAsync(string operation, long offset, long length, bool isForced, CancellationToken cancellation)
+    private ValueTask EnterAsync(
+        string operation, long offset, long length, bool isForced, CancellationToken cancellation)
     {
         Note(operation, offset, length, isForced);
         Interlocked.Increment(ref _started);

@@ -14,7 +14,8 @@ internal sealed class MemoryDirectory(params MemoryDevice[] devices) : IExportDi
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device)
     {
         if (OpenFault is not null) throw OpenFault;
-        device = name.Length == 0 && devices.Length == 1 ? devices[0] : devices.FirstOrDefault(d => d.Info.Name == name);
+        bool isOnly = name.Length == 0 && devices.Length == 1;
+        device = isOnly ? devices[0] : devices.FirstOrDefault(d => d.Info.Name == name);
         return device is not null;
     }
 }

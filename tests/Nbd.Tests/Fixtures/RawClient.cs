@@ -14,7 +14,8 @@ internal sealed class RawClient : IDisposable
     public RawClient(EndPoint endpoint, int? receiveBufferBytes = null)
     {
         bool isUnix = endpoint is UnixDomainSocketEndPoint;
-        _socket = new Socket(endpoint.AddressFamily, SocketType.Stream, isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp)
+        ProtocolType protocol = isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp;
+        _socket = new Socket(endpoint.AddressFamily, SocketType.Stream, protocol)
         {
             // A test that waits this long for an answer has failed.
             ReceiveTimeout = 20_000,
@@ -89,7 +90,7 @@ internal sealed class RawClient : IDisposable
         {
             return _socket.Receive(new byte[1]) == 0;
         }
-        catch (SocketException fault) when (fault.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
+        catch (SocketException fault) when (fault.SocketErrorCode == SocketError.ConnectionReset)
         {
             return true;
         }
@@ -112,7 +113,8 @@ internal sealed class RawClient : IDisposable
         byte[] header = Read(20);
         Assert.Equal(NbdConstants.OptionReplyMagic, BinaryPrimitives.ReadUInt64BigEndian(header));
         byte[] data = Read(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(16)));
-        return (BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(8)), BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(12)), data);
+        uint option = BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(8));
+        return (option, BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(12)), data);
     }
 
     /// <summary>Sends an option and reads its answers up to the acknowledgement or error.</summary>
@@ -158,7 +160,8 @@ internal sealed class RawClient : IDisposable
     {
         byte[] header = Read(16);
         Assert.Equal(NbdConstants.SimpleReplyMagic, BinaryPrimitives.ReadUInt32BigEndian(header));
-        return ((NbdError)BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(4)), BinaryPrimitives.ReadUInt64BigEndian(header.AsSpan(8)));
+        var error = (NbdError)BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(4));
+        return (error, BinaryPrimitives.ReadUInt64BigEndian(header.AsSpan(8)));
     }
 
     /// <summary>Sends one request and returns the error of its reply.</summary>

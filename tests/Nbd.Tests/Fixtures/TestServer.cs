@@ -60,6 +60,10 @@ internal sealed class TestServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until a request was read for which there is no room, so that nothing more is read.</summary>
+    public Task UntilOneWaitsForRoomAsync() =>
+        UntilAsync(() => Metrics.Stages[0].QueueDepth == 1, "a request waits for room");
+
     public Task UntilConnectionsAreAsync(int count) =>
         UntilAsync(() => Server.ConnectionCount == count, $"{count} connections");
 

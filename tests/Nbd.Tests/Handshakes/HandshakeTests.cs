@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Tests.Fixtures;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Nbd.Tests.Handshakes;
 
@@ -31,6 +32,18 @@ public sealed class HandshakeTests
         using RawClient client = server.Connect().Greet();
         client.SendOption(NbdOption.ExportName, "nothing"u8.ToArray());
         Assert.True(client.IsClosedByServer());
+    }
+
+    [Fact]
+    public async Task Export_name_of_an_export_that_cannot_be_opened_ends_the_session_and_no_other()
+    {
+        await using TestServer server = await TestServer.StartAsync();
+        using RawClient bystander = server.Attach();
+        server.Directory.OpenFault = new StorageFaultException(FaultKind.Unavailable, "The bucket is not there.");
+        using RawClient client = server.Connect().Greet();
+        client.SendOption(NbdOption.ExportName, "disk"u8.ToArray());
+        Assert.True(client.IsClosedByServer());
+        Assert.Equal(NbdError.None, bystander.Call(NbdCommand.Flush, 0, 0));
     }
 
     [Theory]
@@ -112,7 +125,8 @@ public sealed class HandshakeTests
     {
         await using TestServer server = await TestServer.StartAsync();
         using RawClient client = server.Connect().Greet();
-        client.Send([.. RawClient.U64(NbdConstants.OptionMagic), .. RawClient.U32(99), .. RawClient.U32(uint.MaxValue)]);
+        client.Send(
+            [.. RawClient.U64(NbdConstants.OptionMagic), .. RawClient.U32(99), .. RawClient.U32(uint.MaxValue)]);
         Assert.True(client.IsClosedByServer());
     }
 
@@ -140,11 +154,9 @@ public sealed class HandshakeTests
         client.Read(18);
         Assert.Equal((uint)NbdOptionReply.ErrorUnsupported, client.ReadAnswers(NbdOption.StructuredReply)[^1].Reply);
         Assert.Equal((uint)NbdOptionReply.Ack, client.ReadAnswers(NbdOption.Go)[^1].Reply);
-        Assert.Equal((NbdError.None, RawCookie(42)), client.ReadReply());
+        Assert.Equal((NbdError.None, 42UL), client.ReadReply());
         Assert.Equal([77], client.Read(1));
         Assert.True(client.IsClosedByServer());
-
-        static ulong RawCookie(ulong cookie) => cookie;
     }
 
     // Goal: a handshake that is cut at any byte, or sent byte by byte, is never more than that connection's problem.
@@ -152,7 +164,8 @@ public sealed class HandshakeTests
     public async Task A_handshake_that_stops_anywhere_leaves_nothing_behind()
     {
         await using TestServer server = await TestServer.StartAsync();
-        byte[] whole = [.. RawClient.U32(3), .. RawClient.OptionBytes(3), .. RawClient.OptionBytes(7, RawClient.GoData("disk", 3))];
+        byte[] go = RawClient.OptionBytes(7, RawClient.GoData("disk", 3));
+        byte[] whole = [.. RawClient.U32(3), .. RawClient.OptionBytes(3), .. go];
         for (int cut = 0; cut <= whole.Length; cut++)
         {
             using RawClient client = server.Connect();

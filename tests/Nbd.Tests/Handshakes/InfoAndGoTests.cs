@@ -18,6 +18,7 @@ public sealed class InfoAndGoTests
         List<(uint Reply, byte[] Data)> go = client.Ask(NbdOption.Go, data);
         Assert.Equal(info.Select(a => Convert.ToHexString(a.Data)), go.Select(a => Convert.ToHexString(a.Data)));
         Assert.Equal(5, go.Count);
+        Assert.All(go[..^1], a => Assert.Equal((uint)NbdOptionReply.Info, a.Reply));
         byte[] export = Of(go, 0);
         Assert.Equal(12, export.Length);
         Assert.Equal((ulong)TestServer.SizeBytes, BinaryPrimitives.ReadUInt64BigEndian(export.AsSpan(2)));
@@ -31,7 +32,7 @@ public sealed class InfoAndGoTests
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Flush, 0, 0));
 
         static byte[] Of(List<(uint Reply, byte[] Data)> answers, ushort kind) => Assert.Single(
-            answers, a => a.Reply == (uint)NbdOptionReply.Info && BinaryPrimitives.ReadUInt16BigEndian(a.Data) == kind).Data;
+            answers[..^1], a => BinaryPrimitives.ReadUInt16BigEndian(a.Data) == kind).Data;
     }
 
     [Fact]
@@ -45,7 +46,8 @@ public sealed class InfoAndGoTests
     [Fact]
     public async Task A_read_only_export_says_so()
     {
-        await using TestServer server = await TestServer.StartAsync(null, null, TestServer.Export("ro", isReadOnly: true));
+        await using TestServer server =
+            await TestServer.StartAsync(null, null, TestServer.Export("ro", isReadOnly: true));
         using RawClient client = server.Connect().Greet();
         byte[] export = client.Ask(NbdOption.Info, RawClient.GoData("ro"))[0].Data;
         Assert.Equal(0xD6F, BinaryPrimitives.ReadUInt16BigEndian(export.AsSpan(10)));

@@ -81,7 +81,7 @@ public sealed class HostileClientTests
         });
         using RawClient deaf = server.Connect(receiveBufferBytes: 16 * 1024).Attach();
         for (ulong i = 0; i < Reads; i++) deaf.Request(NbdCommand.Read, i, i, Length);
-        await TestServer.UntilAsync(() => server.Metrics.Stages[0].QueueDepth == 1, "the deaf client is not read from");
+        await server.UntilOneWaitsForRoomAsync();
         Assert.InRange(server.Pool.RentedBytes, 0, 4 * 1024 * 1024);
 
         using RawClient other = server.Attach();
@@ -103,7 +103,7 @@ public sealed class HostileClientTests
         using (RawClient deaf = server.Connect(receiveBufferBytes: 16 * 1024).Attach())
         {
             for (ulong i = 0; i < 200; i++) deaf.Request(NbdCommand.Read, i, 0, 1024 * 1024);
-            await TestServer.UntilAsync(() => server.Metrics.Stages[0].QueueDepth == 1, "the deaf client is not read from");
+            await server.UntilOneWaitsForRoomAsync();
         }
 
         await server.UntilConnectionsAreAsync(0);
@@ -152,8 +152,9 @@ public sealed class HostileClientTests
             byte[] noise = new byte[random.Next(0, 300)];
             random.NextBytes(noise);
             using RawClient client = i % 2 == 0 ? server.Connect().Greet() : server.Attach();
+            byte[] option = RawClient.U32((uint)random.Next(0, 13));
             TrySend(client, i % 2 == 0
-                ? [.. RawClient.U64(NbdConstants.OptionMagic), .. RawClient.U32((uint)random.Next(0, 13)), .. RawClient.U32(Edge(random)), .. noise]
+                ? [.. RawClient.U64(NbdConstants.OptionMagic), .. option, .. RawClient.U32(Edge(random)), .. noise]
                 : RawClient.RequestBytes(
                     (ushort)random.Next(0, 10), 1, Edge(random) | ((ulong)Edge(random) << 32), Edge(random),
                     (ushort)random.Next(0, 65536), noise));

@@ -59,7 +59,7 @@ public sealed class LifecycleTests
         await using TestServer server = await TestServer.StartAsync();
         using RawClient deaf = server.Connect(receiveBufferBytes: 16 * 1024).Attach();
         for (ulong i = 0; i < 200; i++) deaf.Request(NbdCommand.Read, i, 0, 1024 * 1024);
-        await TestServer.UntilAsync(() => server.Metrics.Stages[0].QueueDepth == 1, "the deaf client is not read from");
+        await server.UntilOneWaitsForRoomAsync();
         await server.Server.StopAsync(TimeSpan.FromMilliseconds(20));
         Assert.Equal(0, server.Pool.RentedBytes);
     }
@@ -121,7 +121,8 @@ public sealed class LifecycleTests
     [Fact]
     public async Task A_client_above_the_limit_is_closed_at_once_and_a_place_that_becomes_free_is_used()
     {
-        await using TestServer server = await TestServer.StartAsync(TestServer.DefaultOptions with { ConnectionsMax = 2 });
+        await using TestServer server =
+            await TestServer.StartAsync(TestServer.DefaultOptions with { ConnectionsMax = 2 });
         using RawClient first = server.Attach();
         using (server.Attach())
         {

@@ -32,7 +32,8 @@ public sealed class CommandTests
     public async Task Payloads_of_fifty_megabytes_are_served()
     {
         const int Length = 49_865_728;
-        await using TestServer server = await TestServer.StartAsync(null, null, TestServer.Export("disk", 64 * 1024 * 1024));
+        await using TestServer server =
+            await TestServer.StartAsync(null, null, TestServer.Export("disk", 64 * 1024 * 1024));
         byte[] payload = new byte[Length];
         new Random(1).NextBytes(payload);
         using RawClient client = server.Attach();
@@ -50,7 +51,8 @@ public sealed class CommandTests
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Write, 10, 3, 0, 1, 2, 3));
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Write, 20, 3, Fua, 1, 2, 3));
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Trim, 30, 4096, Fua));
-        Assert.Equal(NbdError.None, client.Call(NbdCommand.WriteZeroes, 0, (uint)Size, CommandFlags.NoHole | CommandFlags.FastZero | Fua));
+        const CommandFlags All = CommandFlags.NoHole | CommandFlags.FastZero | Fua;
+        Assert.Equal(NbdError.None, client.Call(NbdCommand.WriteZeroes, 0, (uint)Size, All));
         Assert.Equal(NbdError.None, client.Call(NbdCommand.WriteZeroes, 1, 2));
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Cache, 40, 5, Fua));
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Flush, 0, 0, Fua));
@@ -107,7 +109,8 @@ public sealed class CommandTests
     [InlineData(0x10, 0, 200_000, NbdError.Invalid)]
     [InlineData(0x8000, 0, 1, NbdError.Invalid)]
     [InlineData(0, 0, (64 * 1024 * 1024) + 1, NbdError.Invalid)]
-    internal async Task The_payload_of_a_refused_write_is_drained(int flags, ulong offset, int length, NbdError expected)
+    internal async Task The_payload_of_a_refused_write_is_drained(
+        int flags, ulong offset, int length, NbdError expected)
     {
         await using TestServer server = await TestServer.StartAsync();
         using RawClient client = server.Attach();
@@ -124,7 +127,8 @@ public sealed class CommandTests
     [Fact]
     public async Task A_read_only_export_refuses_what_would_change_it_and_drains_payloads()
     {
-        await using TestServer server = await TestServer.StartAsync(null, null, TestServer.Export("ro", isReadOnly: true));
+        await using TestServer server =
+            await TestServer.StartAsync(null, null, TestServer.Export("ro", isReadOnly: true));
         using RawClient client = server.Attach("ro");
         Assert.Equal(NbdError.NotPermitted, client.Call(NbdCommand.Write, 0, 70_000, 0, new byte[70_000]));
         Assert.Equal(NbdError.NotPermitted, client.Call(NbdCommand.Trim, 0, 1));

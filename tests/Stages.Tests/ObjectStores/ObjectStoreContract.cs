@@ -143,7 +143,9 @@ public abstract class ObjectStoreContract : IAsyncLifetime
 
         Array.Sort(names, string.CompareOrdinal);
         Assert.Equal(names.Select(name => new ObjectEntry(name, name.Length)), await ListAsync("l/", null));
-        Assert.Equal(names.Where(name => name.StartsWith("l/t/0010", StringComparison.Ordinal)), await KeysAsync("l/t/0010", null));
+        Assert.Equal(
+            names.Where(name => name.StartsWith("l/t/0010", StringComparison.Ordinal)),
+            await KeysAsync("l/t/0010", null));
         foreach (string after in new[] { "l/t/000500", "l/t.1", "l/t/", "l/t/000500x", "a", "l/tab", "z" })
         {
             Assert.Equal(
@@ -189,7 +191,8 @@ public abstract class ObjectStoreContract : IAsyncLifetime
         return body;
     }
 
-    private static Task<ObjectStoreException> FailsAsync(Task call) => Assert.ThrowsAsync<ObjectStoreException>(() => call);
+    private static Task<ObjectStoreException> FailsAsync(Task call) =>
+        Assert.ThrowsAsync<ObjectStoreException>(() => call);
 
     // A server may answer a racing create with "try again"; whoever won is then decided by the next attempt.
     private async Task<bool> CreatePatientlyAsync(string key, byte[] body)

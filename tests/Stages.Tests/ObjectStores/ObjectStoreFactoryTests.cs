@@ -11,7 +11,7 @@ public sealed class ObjectStoreFactoryTests
     [InlineData("s3://bucket/", "", null, null, false)]
     [InlineData("s3://bucket/a/b?region=eu-central-1", "a/b/", null, "eu-central-1", false)]
     [InlineData("s3://bucket/a/?endpoint=http://127.0.0.1:8100", "a/", "http://127.0.0.1:8100/", null, true)]
-    [InlineData("s3://bucket?endpoint=https%3A%2F%2Fs3.example&path-style=false", "", "https://s3.example/", null, false)]
+    [InlineData("s3://bucket?endpoint=https%3A%2F%2Fs3.tld&path-style=false", "", "https://s3.tld/", null, false)]
     public void An_s3_url_is_read(string url, string prefix, string? endpoint, string? region, bool pathStyle)
     {
         S3StoreOptions options = S3StoreOptions.Parse(url);

@@ -77,7 +77,7 @@ public sealed class S3ErrorsTests
     public static TheoryData<Exception, ObjectStoreErrorKind> ConnectionFailures => new()
     {
         { new HttpRequestException("refused", new SocketException(111)), ObjectStoreErrorKind.Transient },
-        { new AmazonClientException("wrapped", new HttpRequestException("no such host")), ObjectStoreErrorKind.Transient },
+        { new AmazonClientException("wrapped", new HttpRequestException("no host")), ObjectStoreErrorKind.Transient },
         { new IOException("The response ended prematurely."), ObjectStoreErrorKind.Transient },
         { new TimeoutException(), ObjectStoreErrorKind.Transient },
         { new TaskCanceledException(), ObjectStoreErrorKind.Transient },
@@ -93,7 +93,8 @@ public sealed class S3ErrorsTests
 
     [Theory(DisableDiscoveryEnumeration = true)]
     [MemberData(nameof(ConnectionFailures))]
-    public void Failures_below_http_are_transient_unless_trust_is_missing(Exception error, ObjectStoreErrorKind expected)
+    public void Failures_below_http_are_transient_unless_trust_is_missing(
+        Exception error, ObjectStoreErrorKind expected)
     {
         ObjectStoreException failure = Classify(error);
         Assert.Equal(expected, failure.Kind);

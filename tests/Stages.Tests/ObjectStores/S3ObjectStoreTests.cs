@@ -98,7 +98,8 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
     [Fact]
     public async Task A_server_that_says_nothing_is_given_up_after_the_stall_timeout()
     {
-        await using S3ObjectStore store = Open(options => options with { StallTimeout = TimeSpan.FromMilliseconds(200) });
+        await using S3ObjectStore store = Open(
+            options => options with { StallTimeout = TimeSpan.FromMilliseconds(200) });
         Stub.Plant("p/x", Payload);
         Stub.FailNext(new S3Fault(S3Misbehaviour.Stall), times: 2);
         ObjectStoreException read = await FailsAsync(store.ReadRangeAsync("x", 0, new byte[10], Cancellation));
@@ -183,7 +184,8 @@ public sealed class S3ObjectStoreTests : IAsyncLifetime
         return Convert.ToHexStringLower(name);
     }
 
-    private static Task<ObjectStoreException> FailsAsync(Task call) => Assert.ThrowsAsync<ObjectStoreException>(() => call);
+    private static Task<ObjectStoreException> FailsAsync(Task call) =>
+        Assert.ThrowsAsync<ObjectStoreException>(() => call);
 
     private S3ObjectStore Open(Func<S3StoreOptions, S3StoreOptions>? change = null)
     {

@@ -14,7 +14,8 @@ public sealed class RadosGatewayFixture : IAsyncDisposable
     public const string AccessKey = "zeroflow";
     public const string SecretKey = "zeroflow-secret";
 
-    private static readonly string[] Tools = ["radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "curl"];
+    private static readonly string[] Tools =
+        ["radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool", "curl"];
 
     // Some seconds on a quiet machine.
     private static readonly TimeSpan StartTimeout = TimeSpan.FromMinutes(2);

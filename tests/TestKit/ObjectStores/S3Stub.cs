@@ -113,7 +113,8 @@ public sealed class S3Stub : IAsyncDisposable
             request.Method,
             request.Path,
             request.QueryString.Value ?? "",
-            request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase)));
+            request.Headers.ToDictionary(
+                header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase)));
         _faults.TryDequeue(out S3Fault? fault);
         switch (fault?.Misbehaviour)
         {
@@ -121,7 +122,8 @@ public sealed class S3Stub : IAsyncDisposable
                 context.Abort();
                 return;
             case S3Misbehaviour.Stall:
-                await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+                await Task.Delay(Timeout.Infinite, context.RequestAborted)
+                    .ContinueWith(_ => { }, TaskScheduler.Default);
                 return;
             case S3Misbehaviour.Answer:
                 await DrainAsync(request);

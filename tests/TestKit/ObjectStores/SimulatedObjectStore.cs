@@ -47,7 +47,9 @@ public sealed class SimulatedObjectStore : IObjectStore
         }
     }
 
-    /// <summary>Lets the next <paramref name="times"/> calls that match fail; programmed faults are used up in order.</summary>
+    /// <summary>
+    /// Lets the next <paramref name="times"/> calls that match fail; programmed faults are used up in order.
+    /// </summary>
     public void FailNext(StoreFault fault, int times = 1, Func<StoreCall, bool>? matches = null)
     {
         lock (_lock)

@@ -16,7 +16,9 @@ public enum StoreOperation
 /// <summary>One call, as hooks and faults see it. <see cref="Key"/> is the prefix for a listing.</summary>
 public readonly record struct StoreCall(StoreOperation Operation, string Key);
 
-/// <summary>How often a <see cref="SimulatedObjectStore"/> misbehaves by chance, each from 0 to 1, and how slow it is.</summary>
+/// <summary>
+/// How often a <see cref="SimulatedObjectStore"/> misbehaves by chance, each from 0 to 1, and how slow it is.
+/// </summary>
 public sealed record StoreFaults
 {
     public static StoreFaults None { get; } = new();

@@ -58,7 +58,9 @@ public sealed class ManualTimeProvider : TimeProvider
     /// Moves the clock in <paramref name="step"/>s until <paramref name="work"/> is done, giving its continuations time
     /// to run in between.
     /// </summary>
-    /// <exception cref="TimeoutException">The work was not done after <paramref name="limit"/> of this clock's time.</exception>
+    /// <exception cref="TimeoutException">
+    /// The work was not done after <paramref name="limit"/> of this clock's time.
+    /// </exception>
     public async Task RunUntilDoneAsync(Task work, TimeSpan step, TimeSpan limit)
     {
         TimeSpan end = Elapsed + limit;
