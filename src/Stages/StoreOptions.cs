@@ -19,7 +19,7 @@ public sealed record StoreOptions
     public long WalBytes { get; init; } = 4L * 1024 * 1024 * 1024;
 
     /// <summary>Bytes of one WAL segment: the unit in which local space comes back.</summary>
-    public long WalSegmentBytes { get; init; } = 128L * 1024 * 1024;
+    public long WalSegmentBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>How long a write waits for a full local disk before it fails.</summary>
     public TimeSpan FullDiskPatience { get; init; } = TimeSpan.FromSeconds(30);

@@ -1,23 +1,120 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Nbd;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
+using ZeroFlow.Stages.Engine;
+using ZeroFlow.Stages.Journal;
+using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Host.Composition;
 
 /// <summary>The real parts of a server, made from its settings.</summary>
 internal sealed class ServerParts : IServerParts
 {
+    // Unused buffers that are kept: a burst of tables in flight, and the payloads of a busy connection.
+    private const long BufferBytesKept = 192L * 1024 * 1024;
+
+    private readonly ServeSettings _settings;
+    private readonly PipelineMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILoggerFactory _loggers;
+    private readonly BufferPool _buffers = new(BufferBytesKept);
+
     public ServerParts(ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ILoggerFactory loggers)
     {
-        _ = (settings, metrics, time, loggers);
+        _settings = settings;
+        _metrics = metrics;
+        _time = time;
+        _loggers = loggers;
     }
 
     /// <inheritdoc/>
-    public Task<IStoreEngine> OpenStoreAsync(CancellationToken cancellation) =>
-        Task.FromException<IStoreEngine>(new StorageFaultException(FaultKind.Unavailable, "No engine is linked yet."));
+    public async Task<IStoreEngine> OpenStoreAsync(CancellationToken cancellation)
+    {
+        var owned = new Stack<object>();
+        try
+        {
+            IObjectStore objects = ObjectStoreFactory.Open(_settings.StoreUrl, _time, _loggers);
+            owned.Push(objects);
+            var disk = new WalDirectory(Path.Combine(_settings.DataDirectory, "wal"));
+            owned.Push(disk);
+            var parts = new StoreComponents
+            {
+                Objects = objects,
+                WalDisk = disk,
+                CacheDirectory = Path.Combine(_settings.DataDirectory, "cache"),
+                Time = _time,
+                Entropy = new SystemEntropy(),
+                Buffers = _buffers,
+                Metrics = _metrics,
+                Loggers = _loggers,
+                Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
+            };
+            return new OpenStore(await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation), owned);
+        }
+        catch
+        {
+            await DisposeAllAsync(owned);
+            throw;
+        }
+    }
 
     /// <inheritdoc/>
-    public INbdEndpoint CreateNbd(IExportDirectory exports) => throw new NotSupportedException();
+    public INbdEndpoint CreateNbd(IExportDirectory exports)
+    {
+        var options = new NbdServerOptions
+        {
+            TcpEndpoints = _settings.Listen is { } listen ? [listen] : [],
+            UnixSocketPath = _settings.SocketPath,
+        };
+        return new NbdEndpoint(new NbdServer(
+            exports, options, _buffers, _metrics, _time, _loggers.CreateLogger<NbdServer>()));
+    }
+
+    private static async Task DisposeAllAsync(Stack<object> owned)
+    {
+        while (owned.TryPop(out object? part))
+        {
+            if (part is IAsyncDisposable waiting) await waiting.DisposeAsync();
+            else (part as IDisposable)?.Dispose();
+        }
+    }
+
+    private sealed class OpenStore(BlockStore store, Stack<object> owned) : IStoreEngine
+    {
+        public IExportDirectory Exports => store;
+
+        public Task<StorageFaultException> Fatal => store.Fatal;
+
+        public Task EnsureExportAsync(ExportSpec export, CancellationToken cancellation) =>
+            store.EnsureExportAsync(export.Name, export.SizeBytes, export.Level, cancellation);
+
+        public async Task<StopSummary> StopAsync(TimeSpan timeout)
+        {
+            StopReport report = await store.StopAsync(timeout);
+            return new StopSummary(report.EverythingPublished, report.BytesLeft);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await store.DisposeAsync();
+            await DisposeAllAsync(owned);
+        }
+    }
+
+    private sealed class NbdEndpoint(NbdServer server) : INbdEndpoint
+    {
+        public IPEndPoint? ListeningOn => server.BoundEndpoints.OfType<IPEndPoint>().FirstOrDefault();
+
+        public Task StartAsync(CancellationToken cancellation) => server.StartAsync(cancellation);
+
+        public Task StopAsync(TimeSpan drain) => server.StopAsync(drain);
+
+        public ValueTask DisposeAsync() => server.DisposeAsync();
+    }
 }

@@ -73,7 +73,7 @@ internal sealed partial class StoreOpening
         WriteAheadLog wal = OpenWal(keys, state);
         Sequence last = _replayed.Count > 0 ? _replayed[^1].Header.Sequence : state.LastSequence;
         WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, [new WriterTerm(state.Position.Epoch, session)]));
-        wal.StartEpoch(state.Position.Epoch, session, state.Position.Number + 1, last.Next);
+        await wal.StartEpochAsync(state.Position.Epoch, session, state.Position.Number + 1, cancellation);
         if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
 
         var runtime = new StoreRuntime(_options, _parts, new OpenedStore(
@@ -109,7 +109,7 @@ internal sealed partial class StoreOpening
 
     private void SetStaleWalAside(WalTerm? term, TakeoverResult taken)
     {
-        IReadOnlyList<string> segments = WriteAheadLog.SegmentFiles(_parts.WalDisk);
+        IReadOnlyList<string> segments = WalReplay.SegmentFiles(_parts.WalDisk);
         if (segments.Count == 0) return;
         string place = _parts.WalDisk.SetAside(segments, $"stale-epoch-{taken.EndedEpoch + 1}");
         LogStale(term is { Terms.Count: > 0 } ? term.Terms[^1].Epoch : 0, taken.EndedSession, place);
@@ -117,8 +117,8 @@ internal sealed partial class StoreOpening
 
     private WriteAheadLog OpenWal(StoreKeys keys, StoreState state)
     {
-        var wal = WriteAheadLog.Open(
-            _parts.WalDisk, keys.WalRootKey, keys.StoreId, _options, _parts.Time, _parts.Entropy, _parts.Loggers);
+        var wal = new WriteAheadLog(
+            _parts.WalDisk, keys.WalRootKey, keys.StoreId, _options, _parts.Time, _parts.Entropy, _log);
         wal.Replay(state.LastSequence, (in WalRecordHeader header, WalPosition position, ReadOnlySpan<byte> payload) =>
             Replay(state, wal, header, position, payload));
         return wal;

@@ -18,6 +18,9 @@ public interface IWalDisk
     /// </summary>
     IWalFile Create(string name, long sizeBytes);
 
+    /// <summary>Gives an existing file another name; durable on return. Open handles follow it.</summary>
+    void Rename(string from, string to);
+
     /// <summary>Opens an existing file for reading and writing.</summary>
     IWalFile Open(string name);
 

@@ -1,0 +1,136 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Faults;
+
+namespace ZeroFlow.Stages.Journal;
+
+/// <summary>
+/// One segment of the WAL: a file, and while it is the active one the log that appends to it. Appending is for one
+/// thread; reading is for any, as long as the reader holds a reference.
+/// </summary>
+internal sealed class WalSegment : IDisposable
+{
+    private const string Suffix = ".wal";
+    private const int OrdinalDigits = 10;
+
+    private readonly byte[] _key;
+    private FasterSegmentLog? _log;
+    private ChaCha20Poly1305? _appendCipher;
+    private byte[] _scratch = [];
+    private int _references = 1;
+
+    public WalSegment(WalSegmentHeader header, IWalFile file, byte[] rootKey)
+    {
+        Header = header;
+        File = file;
+        _key = header.KeyFrom(rootKey);
+        LastSequence = new Sequence(header.FirstSequence.Value - 1);
+    }
+
+    public WalSegmentHeader Header { get; }
+
+    public IWalFile File { get; }
+
+    /// <summary>The last record appended, or found by recovery.</summary>
+    public Sequence LastSequence { get; set; }
+
+    public static string NameOf(int ordinal) => ordinal.ToString($"D{OrdinalDigits}", CultureInfo.InvariantCulture) + Suffix;
+
+    public static bool TryParseName(string name, out int ordinal)
+    {
+        ordinal = 0;
+        return name.Length == OrdinalDigits + Suffix.Length && name.EndsWith(Suffix, StringComparison.Ordinal) &&
+            int.TryParse(name.AsSpan(0, OrdinalDigits), NumberStyles.None, CultureInfo.InvariantCulture, out ordinal);
+    }
+
+    /// <summary>Makes this the active segment: writes its header.</summary>
+    public void BeginAppending(byte[] rootKey)
+    {
+        _log = new FasterSegmentLog(File, Header.PageBytes);
+        _appendCipher = new ChaCha20Poly1305(_key);
+        byte[] header = new byte[WalSegmentHeader.Bytes];
+        Header.Write(rootKey, header);
+        _log.Enqueue(header);
+    }
+
+    /// <summary>Bytes that the log has taken.</summary>
+    public long TailAddress => _log?.TailAddress ?? File.Length;
+
+    public bool HasRoomFor(long bytes) => _log!.HasRoomFor(bytes);
+
+    public WalPosition Append(in WalRecordHeader header, Sequence syncedThrough, ReadOnlySpan<byte> payload)
+    {
+        int bytes = WalRecordFormat.Bytes(payload.Length);
+        if (_scratch.Length < bytes) _scratch = new byte[WalRecordFormat.Bytes(WriteAheadLog.RecordPayloadBytesMax)];
+        Span<byte> record = _scratch.AsSpan(0, bytes);
+        WalRecordFormat.Seal(_appendCipher!, header, Header.SessionCheck, syncedThrough, payload, record);
+        long address = _log!.Enqueue(record);
+        LastSequence = header.Sequence;
+        return new WalPosition(Header.Ordinal, address);
+    }
+
+    /// <summary>Hands all that was appended to the operating system.</summary>
+    public ValueTask HandOverAsync() => _log!.WriteOutAsync();
+
+    /// <summary>Ends appending; the memory of the log is given back, the file stays readable.</summary>
+    public void EndAppending()
+    {
+        _log?.Dispose();
+        _log = null;
+        _appendCipher?.Dispose();
+        _appendCipher = null;
+        _scratch = [];
+    }
+
+    /// <summary>Ends appending and closes the file.</summary>
+    public void Dispose()
+    {
+        EndAppending();
+        File.Dispose();
+    }
+
+    public bool TryAddReference()
+    {
+        int seen = Volatile.Read(ref _references);
+        while (seen > 0)
+        {
+            int found = Interlocked.CompareExchange(ref _references, seen + 1, seen);
+            if (found == seen) return true;
+            seen = found;
+        }
+
+        return false;
+    }
+
+    /// <summary>Gives a reference back; true for the last one, whose holder disposes of the file.</summary>
+    public bool DropReference() => Interlocked.Decrement(ref _references) == 0;
+
+    /// <summary>Reads and opens one record's payload.</summary>
+    /// <exception cref="StorageFaultException">What lies there is not that record.</exception>
+    public void Read(WalPosition position, in WalRecordHeader expected, Span<byte> payload)
+    {
+        int bytes = WalRecordFormat.Bytes(payload.Length);
+        byte[] record = System.Buffers.ArrayPool<byte>.Shared.Rent(bytes);
+        try
+        {
+            Span<byte> whole = record.AsSpan(0, bytes);
+            int read = File.Read(position.Address + FasterSegmentLog.EntryHeaderBytes, whole);
+            using var cipher = new ChaCha20Poly1305(_key);
+            if (read != bytes ||
+                !WalRecordFormat.TryReadHeader(whole, out WalRecordHeader found, out int length, out _, out _) ||
+                found != expected || length != payload.Length ||
+                !WalRecordFormat.TryOpen(cipher, found.Sequence, whole, payload))
+            {
+                throw StorageFaultException.Corrupt(
+                    $"Record {expected.Sequence} of the WAL segment {NameOf(Header.Ordinal)} cannot be read back at address {position.Address}.");
+            }
+        }
+        finally
+        {
+            System.Buffers.ArrayPool<byte>.Shared.Return(record);
+        }
+    }
+
+    public ChaCha20Poly1305 NewCipher() => new(_key);
+}

@@ -1,0 +1,325 @@
+using System.Numerics;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Keys;
+
+namespace ZeroFlow.Stages.Journal;
+
+/// <summary>Called for each replayed record, in order; the payload is borrowed.</summary>
+internal delegate void WalReplayed(in WalRecordHeader header, WalPosition position, ReadOnlySpan<byte> payload);
+
+/// <summary>
+/// The WAL as a run of segments, each one FasterLog over one preallocated file. Segments are deleted, or used again,
+/// as a whole, once the committed chain covers them.
+/// </summary>
+/// <remarks>
+/// The next segment is made ahead of need: its blocks are allocated for good before the first record goes in, so an
+/// append never meets a full disk. A full disk shows where the next segment is made, and holds writes back there.
+/// </remarks>
+internal sealed partial class WriteAheadLog : IWriteAheadLog
+{
+    /// <summary>Largest payload of a record.</summary>
+    public const int RecordPayloadBytesMax = 256 * 1024;
+
+    private const int PageBytesMin = 512 * 1024;
+    private const int PageBytesMax = 4 * 1024 * 1024;
+
+    private static readonly TimeSpan FullDiskRetry = TimeSpan.FromMilliseconds(500);
+
+    private readonly IWalDisk _disk;
+    private readonly byte[] _rootKey;
+    private readonly Guid _storeId;
+    private readonly StoreOptions _options;
+    private readonly TimeProvider _time;
+    private readonly IEntropy _entropy;
+    private readonly ILogger _log;
+    private readonly WalSpares _spares;
+    private readonly Lock _lock = new();
+    private readonly List<WalSegment> _sealed = [];
+    private readonly List<WalSegment> _unsynced = [];
+    private readonly int _pageBytes;
+    private readonly CancellationTokenSource _closing = new();
+    private WalSegment? _active;
+    private Task<IWalFile>? _next;
+    private uint _epoch;
+    private Guid _session;
+    private ulong _chainNumber;
+    private int _lastOrdinal;
+    private ulong _handedOver;
+    private ulong _synced;
+    private volatile Exception? _fault;
+
+    public WriteAheadLog(
+        IWalDisk disk, byte[] rootKey, Guid storeId, StoreOptions options, TimeProvider time, IEntropy entropy, ILogger log)
+    {
+        _disk = disk;
+        _rootKey = rootKey;
+        _storeId = storeId;
+        _options = options;
+        _time = time;
+        _entropy = entropy;
+        _log = log;
+        _spares = new WalSpares(disk, options.WalSegmentBytes);
+        _pageBytes = (int)Math.Clamp(
+            BitOperations.RoundUpToPowerOf2((ulong)options.WalSegmentBytes / 8), PageBytesMin, PageBytesMax);
+    }
+
+    /// <inheritdoc/>
+    public int PayloadBytesMax => RecordPayloadBytesMax;
+
+    /// <inheritdoc/>
+    public long BytesOnDisk
+    {
+        get
+        {
+            lock (_lock) return _sealed.Sum(s => s.File.Length) + (_active?.File.Length ?? 0) + _spares.Bytes;
+        }
+    }
+
+    /// <inheritdoc/>
+    public int RecordBytes(int payloadBytes) => FasterSegmentLog.EntryBytes(WalRecordFormat.Bytes(payloadBytes));
+
+    /// <summary>
+    /// Replays what the segments hold beyond <paramref name="committed"/>. Called once, before
+    /// <see cref="StartEpochAsync"/>; the records stay readable until they are released.
+    /// </summary>
+    /// <exception cref="StorageFaultException">A record is missing that was provably synced, or the format is newer.</exception>
+    public void Replay(Sequence committed, WalReplayed replayed)
+    {
+        var replay = new WalReplay(_disk, _rootKey, _storeId, _log);
+        _sealed.AddRange(replay.Run(committed, replayed));
+        _lastOrdinal = replay.HighestOrdinal;
+        Sequence last = _sealed.Count > 0 ? Sequence.Max(committed, _sealed[^1].LastSequence) : committed;
+        _handedOver = _synced = last.Value;
+
+        // What a kill left in the page cache is answered but not yet stable: it must be before anything builds on it.
+        foreach (WalSegment segment in _sealed) segment.File.Sync();
+    }
+
+    /// <summary>Begins this process's term: appends go to a fresh segment.</summary>
+    public async Task StartEpochAsync(uint epoch, Guid session, ulong chainNumber, CancellationToken cancellation)
+    {
+        _epoch = epoch;
+        _session = session;
+        _chainNumber = chainNumber;
+        PrepareNext();
+        await ActivateNextAsync(new Sequence(_handedOver + 1), cancellation);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask ReserveAsync(long bytes, CancellationToken cancellation)
+    {
+        ThrowIfFailed();
+        WalSegment active = _active!;
+        if (active.TailAddress > _options.WalSegmentBytes / 2 && _next is null) PrepareNext();
+        return active.HasRoomFor(bytes) ? ValueTask.CompletedTask : RollOverAsync(cancellation);
+    }
+
+    /// <inheritdoc/>
+    public WalPosition Append(in WalRecordHeader header, ReadOnlySpan<byte> payload) =>
+        _active!.Append(header, new Sequence(Volatile.Read(ref _synced)), payload);
+
+    /// <inheritdoc/>
+    public async ValueTask HandOverAsync()
+    {
+        ThrowIfFailed();
+        WalSegment active = _active!;
+        try
+        {
+            await active.HandOverAsync();
+        }
+        catch (Exception fault)
+        {
+            throw Fail(fault);
+        }
+
+        Volatile.Write(ref _handedOver, active.LastSequence.Value);
+    }
+
+    /// <inheritdoc/>
+    public void Sync()
+    {
+        ThrowIfFailed();
+        ulong point = Volatile.Read(ref _handedOver);
+        WalSegment[] rolled;
+        WalSegment active;
+        lock (_lock)
+        {
+            rolled = [.. _unsynced];
+            active = _active!;
+            foreach (WalSegment segment in rolled) segment.TryAddReference();
+            active.TryAddReference();
+        }
+
+        try
+        {
+            foreach (WalSegment segment in rolled) segment.File.Sync();
+            active.File.Sync();
+        }
+        catch (Exception fault)
+        {
+            // After a failed sync the kernel may have dropped the pages: a second try would lie.
+            throw Fail(fault);
+        }
+        finally
+        {
+            foreach (WalSegment segment in rolled) Drop(segment);
+            Drop(active);
+        }
+
+        lock (_lock)
+        {
+            foreach (WalSegment segment in rolled) _unsynced.Remove(segment);
+            if (point > _synced) Volatile.Write(ref _synced, point);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> TryReadAsync(WalPosition position, WalRecordHeader header, Memory<byte> destination)
+    {
+        WalSegment? segment;
+        lock (_lock)
+        {
+            segment = _active?.Header.Ordinal == position.Segment
+                ? _active
+                : _sealed.Find(s => s.Header.Ordinal == position.Segment);
+            if (segment is null || !segment.TryAddReference()) return ValueTask.FromResult(false);
+        }
+
+        try
+        {
+            segment.Read(position, header, destination.Span);
+            return ValueTask.FromResult(true);
+        }
+        finally
+        {
+            Drop(segment);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Release(Sequence through)
+    {
+        List<WalSegment> released = [];
+        lock (_lock)
+        {
+            while (_sealed.Count > 0 && _sealed[0].LastSequence <= through)
+            {
+                // A segment that is not synced yet is needed no more either: its records are in the bucket.
+                _unsynced.Remove(_sealed[0]);
+                released.Add(_sealed[0]);
+                _sealed.RemoveAt(0);
+            }
+        }
+
+        foreach (WalSegment segment in released) Drop(segment);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        if (_next is { } next)
+        {
+            await next.ContinueWith(
+                static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            if (next.IsCompletedSuccessfully) (await next).Dispose();
+        }
+
+        _active?.Dispose();
+        foreach (WalSegment segment in _sealed) segment.Dispose();
+        _spares.Dispose();
+        _closing.Dispose();
+    }
+
+    private async ValueTask RollOverAsync(CancellationToken cancellation)
+    {
+        WalSegment full = _active!;
+
+        // First the new segment, then the switch: while the disk is full, the old one stays whole and active.
+        if (_next is null) PrepareNext();
+        await HandOverAsync();
+        await ActivateNextAsync(full.LastSequence.Next, cancellation);
+        full.EndAppending();
+    }
+
+    private async Task ActivateNextAsync(Sequence first, CancellationToken cancellation)
+    {
+        IWalFile file = await WaitForNextAsync(cancellation);
+        byte[] salt = new byte[WalSegmentHeader.SaltBytes];
+        _entropy.Fill(salt);
+        var header = new WalSegmentHeader(
+            _storeId, _epoch, _session, _lastOrdinal, first, new Sequence(Volatile.Read(ref _synced)), _chainNumber,
+            _pageBytes, salt);
+        var segment = new WalSegment(header, file, _rootKey);
+        segment.BeginAppending(_rootKey);
+        lock (_lock)
+        {
+            if (_active is { } full)
+            {
+                _sealed.Add(full);
+                _unsynced.Add(full);
+            }
+
+            _active = segment;
+        }
+    }
+
+    private async Task<IWalFile> WaitForNextAsync(CancellationToken cancellation)
+    {
+        long started = _time.GetTimestamp();
+        for (bool told = false; ; told = true)
+        {
+            try
+            {
+                IWalFile file = await _next!;
+                _next = null;
+                return file;
+            }
+            catch (WalDiskFullException full)
+            {
+                if (!told) LogDiskFull(_disk.Location, full.Message);
+                PrepareNext();
+                if (_time.GetElapsedTime(started) >= _options.FullDiskPatience)
+                {
+                    throw new StorageFaultException(
+                        FaultKind.Full,
+                        $"The local disk under {_disk.Location} has no room for the WAL; writes are refused until there is.", full);
+                }
+
+                await Task.Delay(FullDiskRetry, _time, cancellation);
+                if (_next is { IsFaulted: true }) PrepareNext();
+            }
+        }
+    }
+
+    private void PrepareNext()
+    {
+        int ordinal = _next is null ? ++_lastOrdinal : _lastOrdinal;
+        _next = Task.Factory.StartNew(
+            () => _spares.Take(WalSegment.NameOf(ordinal), _closing.Token),
+            CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+    }
+
+    private void Drop(WalSegment segment)
+    {
+        if (segment.DropReference()) _spares.Give(WalSegment.NameOf(segment.Header.Ordinal), segment.File);
+    }
+
+    private void ThrowIfFailed()
+    {
+        if (_fault is { } fault) throw Fail(fault);
+    }
+
+    private StorageFaultException Fail(Exception fault)
+    {
+        _fault ??= fault;
+        return fault as StorageFaultException ?? new StorageFaultException(
+            FaultKind.Unavailable,
+            $"The WAL in {_disk.Location} failed ({fault.Message}); nothing more is acknowledged. Check the disk and restart.", fault);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The local disk under {Location} is full ({Reason}); writes wait for room.")]
+    private partial void LogDiskFull(string location, string reason);
+}
