@@ -6,7 +6,7 @@ namespace ZeroFlow.Host.Serving;
 internal sealed partial class ServerLife
 {
     [LoggerMessage(
-        1, LogLevel.Information, "Ready: {Exports} exports on {Address}, metrics on http://{Admin}/metrics.")]
+        1, LogLevel.Information, "Ready: {Exports} export(s) on {Address}, metrics on http://{Admin}/metrics.")]
     private static partial void LogReady(ILogger log, int exports, string address, System.Net.IPEndPoint admin);
 
     [LoggerMessage(2, LogLevel.Warning, "The store has no export yet; name one with --export NAME:SIZE.")]

@@ -83,7 +83,13 @@ internal sealed partial class ServerLife
 
         Announce(store, nbd); // (5)
         StorageFaultException? fault = await WaitForEndAsync(store, stopping);
-        return fault is null ? await StopAsync(store, nbd) : await FailAsync(fault, nbd);
+        if (fault is null) return await StopAsync(store, nbd);
+
+        // The store acknowledges nothing any more, so there is nothing to drain: connections are closed at once, and
+        // nothing is published, because what is not in the chain may not be ours to write.
+        int code = Fail(fault);
+        await nbd.StopAsync(TimeSpan.Zero);
+        return code;
     }
 
     private IEnumerable<ExportSpec> ExportsToEnsure(IStoreEngine store)
@@ -117,7 +123,18 @@ internal sealed partial class ServerLife
         _state.Enter(ServerPhase.Stopping, "the server is stopping");
         LogStopping(_log);
         await nbd.StopAsync(DrainTimeout); // (6)
-        StopSummary left = await store.StopAsync(_settings.Tuning.StopTimeout); // (7)
+        StopSummary left;
+        try
+        {
+            left = await store.StopAsync(_settings.Tuning.StopTimeout); // (7)
+        }
+        catch (StorageFaultException fault)
+        {
+            return Fail(fault);
+        }
+
+        // Fenced or broken on the way: it must not look like a clean end.
+        if (store.Fatal.IsCompletedSuccessfully) return Fail(await store.Fatal);
         if (left.EverythingPublished)
         {
             LogStoppedClean(_log);
@@ -129,13 +146,10 @@ internal sealed partial class ServerLife
         return ExitCodes.Success;
     }
 
-    // The store acknowledges nothing any more, so there is nothing to drain: connections are closed at once, and
-    // nothing is published, because what is not in the chain may not be ours to write.
-    private async Task<int> FailAsync(StorageFaultException fault, INbdEndpoint nbd)
+    private int Fail(StorageFaultException fault)
     {
         _state.Enter(ServerPhase.Failed, fault.Message);
         LogFatal(_log, fault.Message);
-        await nbd.StopAsync(TimeSpan.Zero);
         return ExitCodes.ForRunning(fault);
     }
 

@@ -30,6 +30,8 @@ internal sealed class FakeParts : IServerParts, IStoreEngine, INbdEndpoint, IExp
 
     public Func<Task> OnDrain { get; set; } = () => Task.CompletedTask;
 
+    public Func<Task> OnStop { get; set; } = () => Task.CompletedTask;
+
     public StopSummary Left { get; set; } = new(EverythingPublished: true, 0);
 
     public IExportDirectory Exports => this;
@@ -72,10 +74,11 @@ internal sealed class FakeParts : IServerParts, IStoreEngine, INbdEndpoint, IExp
         return OnDrain();
     }
 
-    Task<StopSummary> IStoreEngine.StopAsync(TimeSpan timeout)
+    async Task<StopSummary> IStoreEngine.StopAsync(TimeSpan timeout)
     {
         Note($"stop {timeout.TotalSeconds:0}s");
-        return Task.FromResult(Left);
+        await OnStop();
+        return Left;
     }
 
     public IReadOnlyList<ExportInfo> List() => _exports;

@@ -88,6 +88,28 @@ public sealed class ServerLifeTests : IDisposable
         Assert.Contains("drain 0s", _parts.Calls);
     }
 
+    // A log that cannot be synced, or a takeover, on the way down must not look like a clean end.
+    [Theory]
+    [InlineData(true, ExitCodes.StorageFailed)]
+    [InlineData(false, ExitCodes.Fenced)]
+    public async Task A_fault_during_the_stop_shows_in_the_exit_code(bool stopFails, int code)
+    {
+        _parts.OnStop = () =>
+        {
+            if (stopFails) throw new StorageFaultException(FaultKind.Unavailable, "The reason.");
+            _parts.Break(StorageFaultException.Fenced("The reason."));
+            return Task.CompletedTask;
+        };
+        using ServerRun server = Server();
+        Task<int> run = server.Start();
+        await server.WaitForAsync(ServerPhase.Ready);
+        await server.StopAsync();
+
+        Assert.Equal(code, await run);
+        Assert.Contains("Critical: Not serving any more: The reason.", server.Log);
+        Assert.DoesNotContain(server.Log, line => line.Contains("everything is published", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task A_store_that_cannot_be_opened_is_one_sentence_and_exit_code_1()
     {
