@@ -1,0 +1,258 @@
+using System.Collections.Concurrent;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using FASTER.core;
+using Microsoft.Win32.SafeHandles;
+
+namespace ZeroFlow.Stages.Reading;
+
+/// <summary>
+/// Where FASTER keeps the disk cache's log: one file per segment, written and read through the page cache, never
+/// synced, because the cache is rebuilt empty at every start. Thread-safe.
+/// </summary>
+/// <remarks>
+/// <para>FASTER trusts what its device returns, and stops for good when a write fails. So this device never reports an
+/// error to it. Each block carries a checksum in memory, and a block that was never written, cannot be read, or
+/// is not what was written reads as zeros, which FASTER takes for "no such record". The first I/O error
+/// ends all I/O, deletes the files, and goes to the owner.</para>
+/// <para>I/O runs on the thread pool, because FASTER issues it while it holds an epoch.</para>
+/// </remarks>
+internal sealed class FrameCacheDevice : StorageDeviceBase
+{
+    /// <summary>Unit of I/O and of checksums in bytes.</summary>
+    public const int BlockBytes = 4096;
+
+    private const string FilePrefix = "frames.log.";
+
+    private readonly string _directory;
+    private readonly Action<Exception> _onFailure;
+    private readonly ConcurrentDictionary<int, Segment> _segments = new();
+    private readonly Lock _creating = new();
+    private int _removedBelow;
+    private int _pending;
+    private volatile bool _stopped;
+
+    /// <summary>Makes the device in an existing directory and deletes the files of an earlier one.</summary>
+    /// <exception cref="IOException">An old file cannot be deleted.</exception>
+    public FrameCacheDevice(string directory, Action<Exception> onFailure)
+        : base(Path.Combine(directory, "frames.log"), BlockBytes, Devices.CAPACITY_UNSPECIFIED)
+    {
+        _directory = directory;
+        _onFailure = onFailure;
+        foreach (string old in Directory.EnumerateFiles(directory, FilePrefix + "*")) File.Delete(old);
+    }
+
+    /// <summary>Bytes of the files now.</summary>
+    public long BytesOnDisk => _segments.Values.Sum(static segment => segment.Length);
+
+    /// <inheritdoc/>
+    public override void WriteAsync(
+        nint sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite,
+        DeviceIOCompletionCallback callback, object context) =>
+        Queue(new Transfer(
+            this, true, segmentId, (long)destinationAddress, sourceAddress, (int)numBytesToWrite, callback, context));
+
+    /// <inheritdoc/>
+    public override void ReadAsync(
+        int segmentId, ulong sourceAddress, nint destinationAddress, uint readLength,
+        DeviceIOCompletionCallback callback, object context) =>
+        Queue(new Transfer(
+            this, false, segmentId, (long)sourceAddress, destinationAddress, (int)readLength, callback, context));
+
+    /// <inheritdoc/>
+    public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result)
+    {
+        lock (_creating) _removedBelow = Math.Max(_removedBelow, segment + 1);
+        try
+        {
+            if (_segments.TryRemove(segment, out Segment? removed)) Delete(removed);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            Fail(fault);
+        }
+
+        callback(result);
+    }
+
+    /// <summary>Ends all I/O: what is under way is waited for, later calls do nothing. Deletes the files.</summary>
+    public async Task StopAsync(TimeProvider time)
+    {
+        _stopped = true;
+        // The buffers belong to FASTER's pages, which are freed after this. Transfers last microseconds to milliseconds.
+        while (Volatile.Read(ref _pending) > 0) await Task.Delay(TimeSpan.FromMilliseconds(1), time);
+        DeleteAll();
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        _stopped = true;
+        DeleteAll();
+    }
+
+    private void Queue(Transfer transfer)
+    {
+        Interlocked.Increment(ref _pending);
+        ThreadPool.UnsafeQueueUserWorkItem(transfer, preferLocal: false);
+    }
+
+    private void Write(int segmentId, long offset, ReadOnlySpan<byte> bytes)
+    {
+        if (_stopped || OpenOrCreate(segmentId) is not { } segment) return;
+        RandomAccess.Write(segment.Handle, bytes, offset);
+        segment.Record(offset, bytes);
+    }
+
+    private void Read(int segmentId, long offset, Span<byte> bytes)
+    {
+        if (_stopped || !_segments.TryGetValue(segmentId, out Segment? segment))
+        {
+            bytes.Clear();
+            return;
+        }
+
+        int filled = 0;
+        while (filled < bytes.Length)
+        {
+            int read = RandomAccess.Read(segment.Handle, bytes[filled..], offset + filled);
+            if (read == 0) break;
+            filled += read;
+        }
+
+        bytes[filled..].Clear();
+        segment.ClearWhatDiffers(offset, bytes);
+    }
+
+    private Segment? OpenOrCreate(int segmentId)
+    {
+        if (_segments.TryGetValue(segmentId, out Segment? segment)) return segment;
+        lock (_creating)
+        {
+            if (segmentId < _removedBelow || _stopped) return null;
+            if (_segments.TryGetValue(segmentId, out segment)) return segment;
+            string path = Path.Combine(_directory, FilePrefix + segmentId);
+            SafeFileHandle handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read);
+            segment = new Segment(path, handle, (int)(SegmentSize / BlockBytes));
+            _segments[segmentId] = segment;
+            return segment;
+        }
+    }
+
+    private void Fail(Exception fault)
+    {
+        _stopped = true;
+        DeleteAll();
+        _onFailure(fault);
+    }
+
+    private void DeleteAll()
+    {
+        lock (_creating)
+        {
+            foreach (int segment in _segments.Keys)
+            {
+                try
+                {
+                    if (_segments.TryRemove(segment, out Segment? removed)) Delete(removed);
+                }
+                catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+                {
+                    // The cache is off already; the next start deletes what is left.
+                }
+            }
+        }
+    }
+
+    private static void Delete(Segment segment)
+    {
+        segment.Handle.Dispose();
+        File.Delete(segment.Path);
+    }
+
+    private sealed class Segment(string path, SafeFileHandle handle, int blocks)
+    {
+        // Zero says "never written"; a checksum that happens to be zero is kept as one.
+        private readonly uint[] _sums = new uint[blocks];
+        private long _length;
+
+        public string Path { get; } = path;
+
+        public SafeFileHandle Handle { get; } = handle;
+
+        public long Length => Volatile.Read(ref _length);
+
+        public void Record(long offset, ReadOnlySpan<byte> bytes)
+        {
+            int block = (int)(offset / BlockBytes);
+            for (int at = 0; at < bytes.Length; at += BlockBytes)
+                Volatile.Write(ref _sums[block++], Sum(bytes.Slice(at, BlockBytes)));
+
+            long end = offset + bytes.Length;
+            for (long seen = Length; seen < end; seen = Length)
+            {
+                if (Interlocked.CompareExchange(ref _length, end, seen) == seen) break;
+            }
+        }
+
+        public void ClearWhatDiffers(long offset, Span<byte> bytes)
+        {
+            int block = (int)(offset / BlockBytes);
+            for (int at = 0; at < bytes.Length; at += BlockBytes, block++)
+            {
+                Span<byte> content = bytes.Slice(at, BlockBytes);
+                if (block >= _sums.Length || Sum(content) != Volatile.Read(ref _sums[block])) content.Clear();
+            }
+        }
+
+        private static uint Sum(ReadOnlySpan<byte> block)
+        {
+            uint crc = ~0u;
+            foreach (ulong word in MemoryMarshal.Cast<byte, ulong>(block)) crc = BitOperations.Crc32C(crc, word);
+            return Math.Max(crc, 1);
+        }
+    }
+
+    /// <summary>One transfer between a FASTER page and a file.</summary>
+    private sealed class Transfer(
+        FrameCacheDevice device, bool isWrite, int segment, long offset, nint memory, int length,
+        DeviceIOCompletionCallback callback, object context) : IThreadPoolWorkItem
+    {
+        public unsafe void Execute()
+        {
+            try
+            {
+                Move(new Span<byte>((void*)memory, length));
+                callback(0, (uint)length, context);
+            }
+            catch (Exception fault)
+            {
+                // Nothing that FASTER does with a cache's bytes is worth the process.
+                device.Fail(fault);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref device._pending);
+            }
+        }
+
+        private void Move(Span<byte> bytes)
+        {
+            try
+            {
+                if (isWrite) device.Write(segment, offset, bytes);
+                else device.Read(segment, offset, bytes);
+            }
+            catch (ObjectDisposedException)
+            {
+                // The segment was evicted meanwhile.
+                if (!isWrite) bytes.Clear();
+            }
+            catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+            {
+                if (!isWrite) bytes.Clear();
+                device.Fail(fault);
+            }
+        }
+    }
+}

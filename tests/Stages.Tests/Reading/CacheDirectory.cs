@@ -1,0 +1,38 @@
+using Microsoft.Extensions.Logging;
+
+namespace ZeroFlow.Stages.Tests.Reading;
+
+/// <summary>A directory of a test's own, gone afterwards.</summary>
+internal sealed class CacheDirectory : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("zeroflow-cache-").FullName;
+
+    public string[] Files => Directory.GetFiles(Path);
+
+    public long Bytes => Files.Sum(static file => new FileInfo(file).Length);
+
+    public void Dispose()
+    {
+        if (Directory.Exists(Path)) Directory.Delete(Path, recursive: true);
+    }
+}
+
+/// <summary>Counts warnings.</summary>
+internal sealed class CountingLog : ILogger
+{
+    private int _warnings;
+
+    public int Warnings => Volatile.Read(ref _warnings);
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+        Func<TState, Exception?, string> formatter)
+    {
+        if (logLevel >= LogLevel.Warning) Interlocked.Increment(ref _warnings);
+    }
+}
