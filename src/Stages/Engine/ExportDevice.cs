@@ -245,12 +245,13 @@ internal sealed class ExportDevice : IBlockDevice
         try
         {
             foreach (CommittedHit hit in plan.Missing) plan.Frames.Add(hit.Frame!.Value);
-            await _parts.Frames.FetchRunAsync(plan.Frames, cancellation);
-            foreach (CommittedHit hit in plan.Missing)
+            Memory<BufferLease?> leases = plan.LeasesFor(plan.Frames.Count);
+            await _parts.Frames.ReadManyAsync(plan.Frames, leases, cancellation);
+            for (int i = 0; i < plan.Missing.Count; i++)
             {
-                BufferLease plain = await _parts.Frames.ReadAsync(hit.Frame!.Value, cancellation);
+                CommittedHit hit = plan.Missing[i];
                 int at = (int)(hit.Range.Offset - range.Offset);
-                Copy(hit, hit.Frame!.Value, plain, destination.Span.Slice(at, (int)hit.Range.Length));
+                Copy(hit, plan.Frames[i], leases.Span[i]!, destination.Span.Slice(at, (int)hit.Range.Length));
             }
 
             return true;
@@ -274,7 +275,7 @@ internal sealed class ExportDevice : IBlockDevice
 
     private void ReadAhead(BlockRange range)
     {
-        if (_readAhead.Observe(range) is { IsEmpty: false } ahead) Prefetch(ahead);
+        if (_readAhead.Observe(range, _info.SizeBytes) is { IsEmpty: false } ahead) Prefetch(ahead);
     }
 
     private ReadPlan RentPlan()

@@ -12,5 +12,5 @@ internal sealed record ReadParts(
     long ReadAheadBytes)
 {
     /// <summary>Each export follows its own sequential streams.</summary>
-    public ReadAheadDetector NewReadAhead(ExportInfo export) => new(export.SizeBytes, export.ChunkBytes, ReadAheadBytes);
+    public ReadAheadDetector NewReadAhead(ExportInfo export) => new(export.ChunkBytes, ReadAheadBytes);
 }

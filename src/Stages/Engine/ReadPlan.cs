@@ -1,3 +1,4 @@
+using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.Reading;
 
@@ -6,6 +7,8 @@ namespace ZeroFlow.Stages.Engine;
 /// <summary>The reusable lists of one read. Pooled by the export; not thread-safe.</summary>
 internal sealed class ReadPlan
 {
+    private BufferLease?[] _leases = [];
+
     /// <summary>What the memtable covers.</summary>
     public List<MemtableHit> Recent { get; } = [];
 
@@ -20,6 +23,14 @@ internal sealed class ReadPlan
 
     /// <summary>Frames to fetch, in the order of the export.</summary>
     public List<FrameRef> Frames { get; } = [];
+
+    /// <summary>Places for the plain bytes of <paramref name="count"/> frames, all empty.</summary>
+    public Memory<BufferLease?> LeasesFor(int count)
+    {
+        if (_leases.Length < count) _leases = new BufferLease?[Math.Max(count, 2 * _leases.Length)];
+        Array.Clear(_leases);
+        return _leases.AsMemory(0, count);
+    }
 
     public void Clear()
     {

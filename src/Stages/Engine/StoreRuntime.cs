@@ -55,10 +55,12 @@ internal sealed class StoreRuntime : IAsyncDisposable
         StoreState state = opened.State;
 
         // Reading: memory, then disk, then bucket.
-        var memory = new FrameMemoryCache(options.MemoryCacheBytes, parts.Metrics);
-        _diskCache = FrameDiskCache.TryOpen(parts.CacheDirectory, options.DiskCacheBytes, parts.Buffers, parts.Metrics, log);
+        var memory = new FrameMemoryCache(options.MemoryCacheBytes);
+        _diskCache = OpenDiskCache(options, parts, log);
         RetryingObjectStore readStore = opened.Objects.With(RetryPolicy.ForReads(options.RefusalPatience));
-        _frames = new FrameReader(readStore, state.Tables, memory, _diskCache, parts.Buffers, options.ReadAheadBytes, parts.Metrics);
+        _frames = new FrameReader(
+            readStore, state.Tables, memory, _diskCache, parts.Buffers, parts.Metrics,
+            new FrameReaderOptions { ReadAheadBytes = options.ReadAheadBytes });
         _reading = new ReadParts(opened.Wal, parts.Buffers, state.Tables, memory, _frames, options.ReadAheadBytes);
 
         // The drain, from its end to its head: a stage is told where its messages go.
@@ -192,6 +194,13 @@ internal sealed class StoreRuntime : IAsyncDisposable
         await _cutLoop;
         _graph.Complete();
         await _graph.Completion;
+    }
+
+    private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)
+    {
+        if (parts.CacheDirectory is not { } directory || options.DiskCacheBytes == 0) return null;
+        var cache = new FrameDiskCacheOptions { Directory = directory, DiskBytes = options.DiskCacheBytes };
+        return new FrameDiskCache(cache, parts.Buffers, parts.Time, log);
     }
 
     private int ChunkBytesOf(ExportId id) => _exports[id.Value].Info.ChunkBytes;
