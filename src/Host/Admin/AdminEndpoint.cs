@@ -1,0 +1,134 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Serving;
+using ZeroFlow.Host.Telemetry;
+
+namespace ZeroFlow.Host.Admin;
+
+/// <summary>
+/// The small HTTP server for probes and metrics: <c>/healthz</c>, <c>/readyz</c>, <c>/metrics</c>. It asks for no
+/// password and changes nothing.
+/// </summary>
+internal sealed class AdminEndpoint : IAsyncDisposable
+{
+    // Probes and one or two scrapers; a bound keeps a stray load test away from the memory of the block device.
+    private const int ConnectionsMax = 64;
+
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(2);
+
+    private readonly WebApplication _app;
+    private readonly ServerState _state;
+    private readonly MetricCollector _metrics;
+
+    /// <summary>Makes an endpoint that does not listen yet.</summary>
+    public AdminEndpoint(IPEndPoint address, ServerState state, MetricCollector metrics, ILoggerFactory loggers)
+    {
+        Address = address;
+        _state = state;
+        _metrics = metrics;
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(loggers);
+        builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, OwnedLifetime>());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
+            kestrel.Limits.MaxRequestBodySize = 0;
+            kestrel.Listen(address);
+        });
+        _app = builder.Build();
+        _app.Run(AnswerAsync);
+    }
+
+    /// <summary>The address that is listened on; the port is the actual one once the endpoint has started.</summary>
+    public IPEndPoint Address { get; private set; }
+
+    /// <summary>Begins to listen.</summary>
+    /// <exception cref="IOException">The address cannot be listened on.</exception>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await _app.StartAsync(cancellation);
+        }
+        catch (Exception fault) when (fault is IOException or System.Net.Sockets.SocketException)
+        {
+            string reason = (fault.InnerException ?? fault).Message;
+            throw new IOException(
+                $"The admin address {Address} (--admin) cannot be listened on: {reason.TrimEnd('.')}.", fault);
+        }
+
+        Address = new IPEndPoint(Address.Address, new Uri(_app.Urls.First()).Port);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        using var timeout = new CancellationTokenSource(StopTimeout);
+        await _app.StopAsync(timeout.Token);
+        await _app.DisposeAsync();
+    }
+
+    private Task AnswerAsync(HttpContext context)
+    {
+        if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
+        {
+            context.Response.Headers.Allow = "GET, HEAD";
+            context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+            return Task.CompletedTask;
+        }
+
+        ServerState.Snapshot state = _state.Current;
+        return context.Request.Path.Value switch
+        {
+            "/healthz" => ProbeAsync(context, state, isGood: state.Phase != ServerPhase.Failed),
+            "/readyz" => ProbeAsync(context, state, isGood: state.Phase == ServerPhase.Ready),
+            "/metrics" => WriteAsync(context, "text/plain; version=0.0.4; charset=utf-8", _metrics.Scrape()),
+            _ => RefuseAsync(context),
+        };
+    }
+
+    private static Task ProbeAsync(HttpContext context, ServerState.Snapshot state, bool isGood)
+    {
+        context.Response.StatusCode = isGood ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        var answer = new Dictionary<string, string>
+        {
+            ["status"] = isGood ? "ok" : "unavailable",
+            ["phase"] = JsonNamingPolicy.CamelCase.ConvertName(state.Phase.ToString()),
+            ["reason"] = state.Reason,
+        };
+        return WriteAsync(context, "application/json", JsonSerializer.SerializeToUtf8Bytes(answer));
+    }
+
+    private static Task RefuseAsync(HttpContext context)
+    {
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        byte[] hint = "There are /healthz, /readyz and /metrics.\n"u8.ToArray();
+        return WriteAsync(context, "text/plain; charset=utf-8", hint);
+    }
+
+    private static Task WriteAsync(HttpContext context, string contentType, ReadOnlyMemory<byte> body)
+    {
+        context.Response.ContentType = contentType;
+        context.Response.ContentLength = body.Length;
+        context.Response.Headers.CacheControl = "no-store";
+        return HttpMethods.IsHead(context.Request.Method)
+            ? Task.CompletedTask
+            : context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
+    }
+
+    /// <summary>The endpoint starts and stops with its owner; signals are the outer host's.</summary>
+    private sealed class OwnedLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

@@ -1,0 +1,87 @@
+using System.CommandLine;
+using ZeroFlow.Host.Configuration;
+
+namespace ZeroFlow.Host.Commands;
+
+/// <summary>
+/// The options of <c>zeroflow serve</c>, each of which sets one key. Their values are checked with all others.
+/// </summary>
+internal sealed class ServeOptions
+{
+    private readonly List<(Option<string> Option, string Key)> _single = [];
+    private readonly Option<string[]> _exports = new("--export")
+    {
+        HelpName = "NAME:SIZE[:LEVEL]",
+        Description = "A block device, created when missing; may be repeated. SIZE in bytes or with K, M, G, T (1024 "
+            + "each); LEVEL journaled (default: FLUSH is on the local disk) or published (FLUSH is in the bucket).",
+    };
+
+    private readonly Option<string[]> _set = new("--set")
+    {
+        HelpName = "KEY=VALUE",
+        Description = "Any other key, such as Tuning:WalBytes=16G or Admin:AllowRemote=true; may be repeated.",
+    };
+
+    private readonly Option<string> _config = new("--config")
+    {
+        HelpName = "FILE",
+        Description = $"JSON file with settings [default: {SettingLayers.DefaultFile} when it is there]",
+    };
+
+    /// <summary>Makes the options and adds them to <paramref name="command"/>.</summary>
+    public ServeOptions(Command command)
+    {
+        Add(
+            "--store", SettingKeys.Store, "URL",
+            "Where the data lives: file:///dir, or s3://bucket/prefix?endpoint=http://host:port&region=name"
+            + "&path-style=true with the credentials of the AWS environment variables or profile files.");
+        Add("--data", SettingKeys.Data, "DIR", "Directory of the local log (wal/) and cache (cache/).");
+        Add("--listen", SettingKeys.Listen, "HOST:PORT", "TCP address for NBD clients [default: 127.0.0.1:10809]");
+        Add("--socket", SettingKeys.Socket, "PATH", "Unix socket for NBD clients; without --listen, instead of TCP.");
+        Add(
+            "--admin", SettingKeys.AdminListen, "HOST:PORT",
+            "Address of /healthz, /readyz and /metrics [default: 127.0.0.1:10810]");
+        command.Add(_exports);
+        Add(
+            "--passphrase-file", SettingKeys.PassphraseFile, "FILE",
+            $"File with the passphrase, readable by its owner only; otherwise {PassphraseSource.Variable} is used.");
+        command.Add(_config);
+        Add(
+            "--log-level", SettingKeys.LogLevel, "LEVEL",
+            "trace, debug, information, warning, error [default: information]");
+        command.Add(_set);
+
+        void Add(string name, string key, string value, string description)
+        {
+            var option = new Option<string>(name) { HelpName = value, Description = description };
+            _single.Add((option, key));
+            command.Add(option);
+        }
+    }
+
+    /// <summary>What the command line sets; a malformed <c>--set</c> is an error.</summary>
+    public ServeInputs Read(ParseResult parsed, ConfigurationErrors errors)
+    {
+        var settings = new List<Setting>();
+        foreach ((Option<string> option, string key) in _single)
+        {
+            if (ValueOf(parsed, option) is { } value) settings.Add(new Setting(key, value, option.Name));
+        }
+
+        string[] exports = parsed.GetValue(_exports) ?? [];
+        settings.AddRange(exports.Select((export, i) => new Setting($"{SettingKeys.Exports}:{i}", export, "--export")));
+        foreach (string pair in parsed.GetValue(_set) ?? [])
+        {
+            int equals = pair.IndexOf('=', StringComparison.Ordinal);
+            if (equals > 0) settings.Add(new Setting(pair[..equals], pair[(equals + 1)..], $"--set {pair[..equals]}"));
+            else errors.Add("--set must be followed by KEY=VALUE.");
+        }
+
+        return new ServeInputs(
+            settings, Environment.GetEnvironmentVariables(), ValueOf(parsed, _config), Environment.CurrentDirectory);
+    }
+
+    // An option with the wrong number of values was reported by the parser already.
+    private static string? ValueOf(ParseResult parsed, Option<string> option) =>
+        parsed.GetResult(option) is { } result && !result.Errors.Any() ? result.GetValueOrDefault<string>() : null;
+}

@@ -1,0 +1,39 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Stages;
+
+namespace ZeroFlow.Host.Configuration;
+
+/// <summary>Everything that <c>zeroflow serve</c> needs to know, validated. Immutable.</summary>
+internal sealed record ServeSettings
+{
+    /// <summary>Where the store is: <c>file:///dir</c> or <c>s3://bucket/prefix?...</c>. Holds no secret.</summary>
+    public required string StoreUrl { get; init; }
+
+    /// <summary>Directory of the WAL and the disk cache, as a full path.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>TCP address for NBD; null when only the socket is served.</summary>
+    public required IPEndPoint? Listen { get; init; }
+
+    /// <summary>Path of the Unix socket for NBD, if any, as a full path.</summary>
+    public required string? SocketPath { get; init; }
+
+    /// <summary>Address of health, readiness and metrics.</summary>
+    public required IPEndPoint AdminListen { get; init; }
+
+    /// <summary>Exports that must exist, created when missing.</summary>
+    public required IReadOnlyList<ExportSpec> Exports { get; init; }
+
+    /// <summary>Unlocks the store; null only with <see cref="Embedded"/>, which then keeps one of its own.</summary>
+    public required Secret? Passphrase { get; init; }
+
+    /// <summary>Bounds of the engine.</summary>
+    public required StoreOptions Tuning { get; init; }
+
+    /// <summary>Least level that is logged.</summary>
+    public required LogLevel LogLevel { get; init; }
+
+    /// <summary>The directory of the embedded default when no store was named, otherwise null.</summary>
+    public required EmbeddedDefault? Embedded { get; init; }
+}

@@ -1,0 +1,173 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Stages;
+
+namespace ZeroFlow.Host.Configuration;
+
+/// <summary>
+/// Turns layers of texts into <see cref="ServeSettings"/>, and says everything that is wrong at once.
+/// </summary>
+internal sealed class ServeSettingsReader
+{
+    private const string DefaultListen = "127.0.0.1:10809";
+    private const string DefaultAdmin = "127.0.0.1:10810";
+
+    // sockaddr_un holds 108 bytes, one of them the closing NUL.
+    private const int SocketPathBytesMax = 107;
+
+    private readonly ServeInputs _inputs;
+    private readonly ConfigurationErrors _errors;
+    private readonly SettingLayers _layers;
+
+    private ServeSettingsReader(ServeInputs inputs, ConfigurationErrors errors)
+    {
+        _inputs = inputs;
+        _errors = errors;
+        _layers = SettingLayers.Read(inputs, errors);
+    }
+
+    /// <summary>Reads and checks; on false, <paramref name="errors"/> holds at least one message.</summary>
+    public static bool TryRead(
+        ServeInputs inputs, ConfigurationErrors errors, [NotNullWhen(true)] out ServeSettings? settings)
+    {
+        ServeSettings read = new ServeSettingsReader(inputs, errors).Read();
+        settings = errors.Any ? null : read;
+        return settings is not null;
+    }
+
+    private ServeSettings Read()
+    {
+        Setting? store = _layers.Find(SettingKeys.Store);
+        EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
+        return new ServeSettings
+        {
+            StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
+            DataDirectory = ReadData(embedded),
+            Listen = ReadListen(out string? socketPath),
+            SocketPath = socketPath,
+            AdminListen = ReadAdmin(),
+            Exports = ReadExports(),
+            Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
+            Tuning = ReadTuning(),
+            LogLevel = ReadLogLevel(),
+            Embedded = embedded,
+        };
+    }
+
+    private string ReadStore(Setting store)
+    {
+        if (!StoreUrl.TryCheck(store.Value, out string? problem)) _errors.AddWithoutValue(store, problem);
+        return store.Value;
+    }
+
+    private string ReadData(EmbeddedDefault? embedded)
+    {
+        Setting? data = _layers.Find(SettingKeys.Data);
+        if (data is { Value: not "" }) return FullPath(data.Value);
+        if (data is not null) _errors.Add(data, SettingKeys.Data, "a directory");
+        else if (embedded is null) _errors.Add("Data is not set: name the directory of the local log with --data.");
+        return embedded?.DataDirectory ?? "";
+    }
+
+    private IPEndPoint? ReadListen(out string? socketPath)
+    {
+        socketPath = null;
+        Setting? socket = _layers.Find(SettingKeys.Socket);
+        if (socket is not null)
+        {
+            socketPath = FullPath(socket.Value);
+            if (socket.Value.Length == 0 || Encoding.UTF8.GetByteCount(socketPath) > SocketPathBytesMax)
+                _errors.Add(socket, SettingKeys.Socket, $"a path of at most {SocketPathBytesMax} bytes");
+        }
+
+        // Whoever asks for a socket only does not get a TCP port as well.
+        bool socketOnly = socket is not null && _layers.Find(SettingKeys.Listen) is null;
+        return socketOnly ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+    }
+
+    private IPEndPoint ReadAdmin()
+    {
+        IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
+        if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
+        {
+            _errors.Add(
+                setting, SettingKeys.AdminListen,
+                $"a loopback address, because it asks for no password, or {SettingKeys.AdminAllowRemote} must be true");
+        }
+
+        return admin;
+    }
+
+    private bool ReadAllowRemote()
+    {
+        Setting? setting = _layers.Find(SettingKeys.AdminAllowRemote);
+        bool allowed = false;
+        if (setting is not null && !bool.TryParse(setting.Value, out allowed))
+            _errors.Add(setting, SettingKeys.AdminAllowRemote, "true or false");
+        return allowed;
+    }
+
+    private IPEndPoint ReadEndpoint(string key, string defaultText, out Setting? setting)
+    {
+        setting = _layers.Find(key);
+        if (ListenAddress.TryParse(setting?.Value ?? defaultText, out IPEndPoint? endpoint)) return endpoint;
+        _errors.Add(setting!, key, ListenAddress.Form);
+        return new IPEndPoint(IPAddress.Loopback, 0);
+    }
+
+    private List<ExportSpec> ReadExports()
+    {
+        var exports = new List<ExportSpec>();
+        foreach (Setting setting in _layers.FindExports())
+        {
+            if (!ExportSpec.TryParse(setting.Value, out ExportSpec? export))
+                _errors.Add(setting, SettingKeys.Exports, ExportSpec.Form);
+            else if (exports.Exists(other => other.Name == export.Name))
+                _errors.Add(setting, SettingKeys.Exports, $"the only export named {export.Name}");
+            else
+                exports.Add(export);
+        }
+
+        return exports;
+    }
+
+    private StoreOptions ReadTuning()
+    {
+        var tuning = new StoreOptions();
+        foreach (TuningRow row in TuningTable.Rows)
+        {
+            if (_layers.Find(row.Key) is not { } setting) continue;
+            StoreOptions? applied = row.TryApply(tuning, setting.Value);
+            if (applied is null) _errors.Add(setting, row.Key, row.Allowed);
+            tuning = applied ?? tuning;
+        }
+
+        // Space comes back a whole segment at a time: with one segment, a full log could never be emptied.
+        if (tuning.WalBytes < 2 * tuning.WalSegmentBytes)
+        {
+            _errors.Add(
+                $"Tuning:WalBytes is {Quantities.FormatSize(tuning.WalBytes)}, but must be at least twice "
+                + $"Tuning:WalSegmentBytes, which is {Quantities.FormatSize(tuning.WalSegmentBytes)}.");
+        }
+
+        return tuning;
+    }
+
+    private LogLevel ReadLogLevel()
+    {
+        Setting? setting = _layers.Find(SettingKeys.LogLevel);
+        if (setting is null) return LogLevel.Information;
+        foreach (LogLevel level in Enum.GetValues<LogLevel>())
+        {
+            if (level.ToString().Equals(setting.Value, StringComparison.OrdinalIgnoreCase)) return level;
+        }
+
+        _errors.Add(setting, SettingKeys.LogLevel, "trace, debug, information, warning, error, critical or none");
+        return LogLevel.Information;
+    }
+
+    private string FullPath(string path) =>
+        path.Length == 0 ? path : Path.GetFullPath(path, _inputs.WorkingDirectory);
+}

@@ -1,0 +1,58 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace ZeroFlow.Host.Configuration;
+
+/// <summary>The keys that exist. They do not distinguish case.</summary>
+internal static class SettingKeys
+{
+    public const string Store = "Store";
+    public const string Data = "Data";
+    public const string Listen = "Listen";
+    public const string Socket = "Socket";
+    public const string AdminListen = "Admin:Listen";
+    public const string AdminAllowRemote = "Admin:AllowRemote";
+    public const string Exports = "Exports";
+    public const string PassphraseFile = "PassphraseFile";
+    public const string LogLevel = "LogLevel";
+
+    private static readonly string[] General =
+        [Store, Data, Listen, Socket, AdminListen, AdminAllowRemote, Exports, PassphraseFile, LogLevel];
+
+    private static readonly Dictionary<string, string> Canonical = General
+        .Concat(TuningTable.Rows.Select(row => row.Key))
+        .ToDictionary(key => key, StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Finds the written form of a key; an element of <see cref="Exports"/> belongs to its list.</summary>
+    public static bool TryFind(string key, [NotNullWhen(true)] out string? known)
+    {
+        if (Canonical.TryGetValue(key, out known)) return true;
+        if (!TryGetExportIndex(key, out _)) return false;
+        known = Exports;
+        return true;
+    }
+
+    /// <summary>Reads the index from <c>Exports:3</c>.</summary>
+    public static bool TryGetExportIndex(string key, out int index)
+    {
+        index = 0;
+        string prefix = Exports + ":";
+        return key.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)
+            && int.TryParse(
+                key.AsSpan(prefix.Length), System.Globalization.NumberStyles.None,
+                System.Globalization.CultureInfo.InvariantCulture, out index);
+    }
+
+    /// <summary>What may stand where an unknown key stands.</summary>
+    public static string DescribeAllowed(string unknown)
+    {
+        if (unknown.Replace(":", "", StringComparison.Ordinal).Equals("Passphrase", StringComparison.OrdinalIgnoreCase))
+        {
+            return "secrets are not settings: set the environment variable ZEROFLOW_PASSPHRASE, "
+                + "or name a file with PassphraseFile.";
+        }
+
+        return unknown.StartsWith(TuningTable.Section, StringComparison.OrdinalIgnoreCase)
+            ? $"no such key; below Tuning there are {string.Join(", ", TuningTable.Rows.Select(row => row.Name))}."
+            : $"no such key; there are {string.Join(", ", General)}, and Tuning:NAME.";
+    }
+}

@@ -1,0 +1,203 @@
+using System.Buffers.Binary;
+using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Connections;
+
+/// <summary>
+/// The fixed newstyle handshake (doc/proto.md, "Newstyle negotiation"): greeting, then options until the client
+/// attaches an export or leaves. Runs on the thread of its connection.
+/// </summary>
+internal sealed class Handshake
+{
+    private const HandshakeFlags Offered = HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes;
+    private const int OptionHeaderSize = 16;
+
+    private readonly IWireTransport _transport;
+    private readonly ReceiveBuffer _input;
+    private readonly ConnectionServices _services;
+    private readonly OptionAnswer _answer = new();
+    private HandshakeFlags _clientFlags;
+
+    public Handshake(IWireTransport transport, ReceiveBuffer input, ConnectionServices services)
+    {
+        _transport = transport;
+        _input = input;
+        _services = services;
+    }
+
+    /// <summary>Haggles until the client attaches an export; null when it left without one.</summary>
+    /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
+    public IBlockDevice? Run()
+    {
+        Span<byte> greeting = stackalloc byte[18];
+        BinaryPrimitives.WriteUInt64BigEndian(greeting, NbdConstants.GreetingMagic);
+        BinaryPrimitives.WriteUInt64BigEndian(greeting[8..], NbdConstants.OptionMagic);
+        BinaryPrimitives.WriteUInt16BigEndian(greeting[16..], (ushort)Offered);
+        _transport.Send(greeting);
+        if (!ReadClientFlags()) return null;
+
+        while (_input.Fill(OptionHeaderSize))
+        {
+            ulong magic = BinaryPrimitives.ReadUInt64BigEndian(_input.Unread);
+            var option = (NbdOption)BinaryPrimitives.ReadUInt32BigEndian(_input.Unread[8..]);
+            uint length = BinaryPrimitives.ReadUInt32BigEndian(_input.Unread[12..]);
+            if (magic != NbdConstants.OptionMagic)
+                throw new NbdProtocolException($"An option began with 0x{magic:x16} instead of the option magic.");
+            _input.Consume(OptionHeaderSize);
+            if (!HandleOption(option, length, out bool isOver, out IBlockDevice? device)) return null;
+            if (isOver) return device;
+        }
+
+        return null;
+    }
+
+    private bool ReadClientFlags()
+    {
+        if (!_input.Fill(4)) return false;
+        uint flags = BinaryPrimitives.ReadUInt32BigEndian(_input.Unread);
+        if ((flags & ~(uint)Offered) != 0)
+            throw new NbdProtocolException($"The client answered the greeting with unknown flags: 0x{flags:x8}.");
+        _clientFlags = (HandshakeFlags)flags;
+        _input.Consume(4);
+        return true;
+    }
+
+    /// <summary>Takes one option off the stream and answers it; false when the stream ended in the middle of it.</summary>
+    private bool HandleOption(NbdOption option, uint length, out bool isOver, out IBlockDevice? device)
+    {
+        isOver = false;
+        device = null;
+        _answer.Clear();
+        if (length > _services.Options.OptionBytesMax)
+        {
+            if (!SkipOversized(option, length)) return false;
+        }
+        else
+        {
+            BufferLease data = _services.Pool.Rent((int)length);
+            try
+            {
+                if (!_input.ReadInto(data.Span)) return false;
+                isOver = Answer(option, data.Span, ref device);
+            }
+            finally
+            {
+                data.Release();
+            }
+        }
+
+        if (option == NbdOption.Abort) SendLast();
+        else _transport.Send(_answer.Bytes);
+        isOver |= option == NbdOption.Abort;
+        return true;
+    }
+
+    private bool SkipOversized(NbdOption option, uint length)
+    {
+        if (length > _services.Options.OptionSkipBytesMax || option == NbdOption.ExportName)
+            throw new NbdProtocolException($"The client sent option {(uint)option} with {length} bytes of data.");
+        if (!_input.Skip(length)) return false;
+        if (option == NbdOption.Abort)
+            _answer.Ack(option);
+        else if (IsServed(option))
+            _answer.Error(option, NbdOptionReply.ErrorTooBig, "The option's data is too long.");
+        else
+            Unsupported(option);
+        return true;
+    }
+
+    /// <summary>Answers an option whose data are complete; true when the handshake is over.</summary>
+    private bool Answer(NbdOption option, ReadOnlySpan<byte> data, ref IBlockDevice? device)
+    {
+        if (option == NbdOption.Abort)
+            _answer.Ack(option);
+        else if (option == NbdOption.ExportName)
+            return AnswerExportName(data, ref device);
+        else if (_services.Stop.IsRequested)
+            _answer.Error(option, NbdOptionReply.ErrorShutdown, "The server is shutting down.");
+        else if (option == NbdOption.List)
+            AnswerList(data);
+        else if (option is NbdOption.Info or NbdOption.Go)
+            return AnswerInfo(option, data, ref device);
+        else
+            Unsupported(option);
+        return false;
+    }
+
+    private bool AnswerExportName(ReadOnlySpan<byte> data, ref IBlockDevice? device)
+    {
+        // The option has no error answer: the protocol wants the session ended without another byte.
+        if (_services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
+            || !_services.Exports.TryOpen(name, out IBlockDevice? opened))
+        {
+            return true;
+        }
+
+        _answer.ExportName(opened.Info, padded: (_clientFlags & HandshakeFlags.NoZeroes) == 0);
+        device = opened;
+        return true;
+    }
+
+    private void AnswerList(ReadOnlySpan<byte> data)
+    {
+        if (!data.IsEmpty)
+        {
+            _answer.Error(NbdOption.List, NbdOptionReply.ErrorInvalid, "LIST takes no data.");
+            return;
+        }
+
+        foreach (ExportInfo export in _services.Exports.List()) _answer.Server(NbdOption.List, export);
+        _answer.Ack(NbdOption.List);
+    }
+
+    private bool AnswerInfo(NbdOption option, ReadOnlySpan<byte> data, ref IBlockDevice? device)
+    {
+        if (!ExportQuery.TryParse(data, out ExportQuery query))
+        {
+            _answer.Error(option, NbdOptionReply.ErrorInvalid, "The option's data is malformed.");
+            return false;
+        }
+
+        try
+        {
+            if (_services.Exports.TryOpen(query.Name, out IBlockDevice? opened))
+            {
+                _answer.Describe(option, query, opened.Info);
+                if (option != NbdOption.Go) return false;
+                device = opened;
+                return true;
+            }
+
+            _answer.Error(option, NbdOptionReply.ErrorUnknown, "There is no such export.");
+        }
+        catch (StorageFaultException fault)
+        {
+            // The export exists and cannot be had now. No option error says that; the sentence does.
+            _answer.Clear();
+            _answer.Error(option, NbdOptionReply.ErrorUnknown, fault.Message);
+        }
+
+        return false;
+    }
+
+    private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go;
+
+    private void Unsupported(NbdOption option) =>
+        _answer.Error(option, NbdOptionReply.ErrorUnsupported, "The server does not know this option.");
+
+    private void SendLast()
+    {
+        try
+        {
+            _transport.Send(_answer.Bytes);
+        }
+        catch (System.Net.Sockets.SocketException)
+        {
+            // A client that aborts need not wait for the acknowledgement.
+        }
+    }
+}

@@ -1,0 +1,122 @@
+using System.Net.Sockets;
+using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Connections;
+
+/// <summary>One client: handshake, transmission, and an end that leaves nothing behind. Owns its transport.</summary>
+internal sealed class NbdConnection : IDisposable
+{
+    // Several hundred requests without payload, or a dozen small writes, in one receive. Larger would only mean that
+    // more of a large write is copied instead of being received into its place.
+    private const int ReceiveBytes = 64 * 1024;
+
+    private readonly long _number;
+    private readonly IWireTransport _transport;
+    private readonly ConnectionServices _services;
+    private readonly CancellationTokenSource _aborted = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Transmission? _transmission;
+
+    public NbdConnection(long number, IWireTransport transport, ConnectionServices services)
+    {
+        _number = number;
+        _transport = transport;
+        _services = services;
+    }
+
+    /// <summary>Completes, always with success, when nothing of the connection is left.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>True once the client has attached an export.</summary>
+    public bool IsAttached => Volatile.Read(ref _transmission) is not null;
+
+    /// <summary>Serves the client on the calling thread until the connection has ended. Never throws.</summary>
+    public void Run()
+    {
+        BufferLease receiveLease = _services.Pool.Rent(ReceiveBytes);
+        try
+        {
+            Serve(new ReceiveBuffer(_transport, receiveLease));
+            _transport.EndSend();
+            _services.Log.Ended(_number);
+        }
+        catch (Exception fault)
+        {
+            if (fault is NbdProtocolException or SocketException or OperationCanceledException)
+                _services.Log.Dropped(_number, fault.Message);
+            else
+                _services.Log.ConnectionFailed(_number, fault);
+        }
+        finally
+        {
+            receiveLease.Release();
+            _transport.Dispose();
+            _ended.SetResult();
+        }
+    }
+
+    /// <summary>Ends the connection as soon as it has nothing under way. For a server that stops; from any thread.</summary>
+    public void EndWhenIdle() => Volatile.Read(ref _transmission)?.EndWhenIdle();
+
+    /// <summary>Breaks the connection and gives up its operations. From any thread; again and again does no harm.</summary>
+    public void Abort()
+    {
+        _transport.Abort();
+        try
+        {
+            _aborted.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The connection ended by itself in the meantime.
+        }
+
+        Volatile.Read(ref _transmission)?.Wake();
+    }
+
+    public void Dispose()
+    {
+        _transport.Dispose();
+        _aborted.Dispose();
+    }
+
+    private void Serve(ReceiveBuffer input)
+    {
+        IBlockDevice? device = Negotiate(input);
+        if (device is null) return;
+        _services.Log.Attached(_number, device.Info.Name);
+        var transmission = new Transmission(_transport, input, device, _services, OnBroken, _aborted.Token);
+
+        // Interlocked, so that a stopper either finds the transmission or is seen by it.
+        Interlocked.Exchange(ref _transmission, transmission);
+        try
+        {
+            transmission.Receive();
+        }
+        catch
+        {
+            Abort();
+            throw;
+        }
+        finally
+        {
+            transmission.Finish();
+        }
+    }
+
+    private IBlockDevice? Negotiate(ReceiveBuffer input)
+    {
+        using ITimer timeout = _services.Time.CreateTimer(
+            static state => ((NbdConnection)state!).Abort(), this, _services.Options.HandshakeTimeout, Timeout.InfiniteTimeSpan);
+        return new Handshake(_transport, input, _services).Run();
+    }
+
+    private void OnBroken(Exception fault)
+    {
+        _services.Log.Dropped(_number, fault.Message);
+        Abort();
+    }
+}

@@ -1,0 +1,52 @@
+using System.Runtime.CompilerServices;
+using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Connections;
+
+/// <summary>
+/// One request in flight: from its header to the moment its reply is handed to the system. Pooled by the
+/// <see cref="RequestWindow"/> of its connection, so that a request allocates nothing.
+/// </summary>
+internal sealed class NbdRequest
+{
+    public NbdRequest(Action<NbdRequest> onOperationDone) => Continuation = () => onOperationDone(this);
+
+    /// <summary>Continues the request when its operation on the device completes later; made once.</summary>
+    public Action Continuation { get; }
+
+    /// <summary>The operation on the device while it is under way.</summary>
+    public ValueTaskAwaiter Operation { get; private set; }
+
+    public RequestHeader Header { get; set; }
+
+    /// <summary>When the request arrived, as a timestamp of the server's clock.</summary>
+    public long ArrivedAt { get; set; }
+
+    /// <summary>The payload, as long as the request owns a reference to it.</summary>
+    public BufferLease? Payload { get; set; }
+
+    /// <summary>Bytes of payload that the request carries in either direction; zero for the others.</summary>
+    public long PayloadBytes { get; set; }
+
+    /// <summary>Payload memory that the request holds in its connection's window.</summary>
+    public long WindowBytes { get; set; }
+
+    /// <summary>The part of it that was taken from the budget of the server.</summary>
+    public long SharedBytes { get; set; }
+
+    /// <summary>Remembers the operation on the device; true when it has completed already.</summary>
+    public bool Begin(ValueTask operation)
+    {
+        Operation = operation.GetAwaiter();
+        return Operation.IsCompleted;
+    }
+
+    /// <summary>Gives the payload back, if the request still owns one.</summary>
+    public void ReleasePayload()
+    {
+        BufferLease? payload = Payload;
+        Payload = null;
+        payload?.Release();
+    }
+}

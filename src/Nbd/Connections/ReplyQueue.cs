@@ -1,0 +1,167 @@
+using System.Runtime.CompilerServices;
+using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Connections;
+
+/// <summary>
+/// The only sender of an attached connection. Replies are queued whole, from any thread; who finds no sender at work
+/// becomes the sender and sends until the queue is empty, everything that has gathered at once.
+/// </summary>
+/// <remarks>
+/// A request keeps its place in the <see cref="RequestWindow"/> until its reply is handed to the system, which bounds
+/// this queue: a client that does not read replies soon finds that its requests are not read, either.
+/// </remarks>
+internal sealed class ReplyQueue
+{
+    // Two of them, and a receive buffer, for each connection. Holds about 30 replies of 4 KiB.
+    private const int CopyBytes = 124 * 1024;
+
+    private readonly object _gate = new();
+    private readonly IWireTransport _transport;
+    private readonly RequestWindow _window;
+    private readonly Action<Exception> _onBroken;
+    private readonly Action _resume;
+    private ReplyBatch _filling;
+    private ReplyBatch _sending;
+    private ValueTaskAwaiter _send;
+    private bool _isSending;
+    private bool _isBroken;
+
+    /// <param name="transport">Where replies go.</param>
+    /// <param name="window">Where answered requests leave from.</param>
+    /// <param name="pool">Lends two buffers until <see cref="Close"/>.</param>
+    /// <param name="requestsMax">Most requests in the window.</param>
+    /// <param name="onBroken">Told once why nothing can be sent any more.</param>
+    public ReplyQueue(
+        IWireTransport transport, RequestWindow window, BufferPool pool, int requestsMax, Action<Exception> onBroken)
+    {
+        _transport = transport;
+        _window = window;
+        _onBroken = onBroken;
+        _resume = Resume;
+        int bytes = CopyBytes + (requestsMax * SimpleReply.Size);
+        _filling = new ReplyBatch(pool.Rent(bytes), requestsMax);
+        _sending = new ReplyBatch(pool.Rent(bytes), requestsMax);
+    }
+
+    /// <summary>
+    /// Queues a reply; the request is not used any more afterwards. With <paramref name="defer"/> the caller promises a
+    /// <see cref="Flush"/> soon.
+    /// </summary>
+    public void Add(NbdRequest request, NbdError error, bool defer)
+    {
+        bool becomesSender;
+        lock (_gate)
+        {
+            if (_isBroken)
+            {
+                request.ReleasePayload();
+                _window.Leave(request);
+                return;
+            }
+
+            _filling.Append(request, error);
+            becomesSender = !defer && TryBeginSend();
+        }
+
+        if (becomesSender) Pump();
+    }
+
+    /// <summary>Sends what is queued, unless somebody does so already.</summary>
+    public void Flush()
+    {
+        lock (_gate)
+        {
+            if (!TryBeginSend()) return;
+        }
+
+        Pump();
+    }
+
+    /// <summary>Waits for a send under way, drops what is left, and returns the buffers. Called once, by the owner.</summary>
+    public void Close()
+    {
+        lock (_gate)
+        {
+            while (_isSending) Monitor.Wait(_gate);
+            _isBroken = true;
+            Drop(_filling);
+        }
+
+        _filling.Release();
+        _sending.Release();
+    }
+
+    private bool TryBeginSend()
+    {
+        if (_isSending || _isBroken || _filling.Requests.Count == 0) return false;
+        (_filling, _sending) = (_sending, _filling);
+        _isSending = true;
+        return true;
+    }
+
+    private void Pump()
+    {
+        do
+        {
+            if (_sending.TryGetSinglePiece(out ReadOnlyMemory<byte> bytes)) BeginSend(_transport.SendAsync(bytes));
+            else BeginSend(_transport.SendAsync(_sending.TakePieces()));
+            if (!_send.IsCompleted)
+            {
+                _send.UnsafeOnCompleted(_resume);
+                return;
+            }
+        }
+        while (EndSend());
+    }
+
+    private void BeginSend(ValueTask send) => _send = send.GetAwaiter();
+
+    private void Resume()
+    {
+        if (EndSend()) Pump();
+    }
+
+    /// <summary>Finishes the send under way; true when another one began.</summary>
+    private bool EndSend()
+    {
+        Exception? fault = null;
+        try
+        {
+            _send.GetResult();
+        }
+        catch (Exception caught)
+        {
+            fault = caught;
+        }
+
+        Drop(_sending);
+        if (fault is not null)
+        {
+            lock (_gate)
+            {
+                _isBroken = true;
+                Drop(_filling);
+            }
+
+            _onBroken(fault);
+        }
+
+        lock (_gate)
+        {
+            _isSending = false;
+            if (TryBeginSend()) return true;
+            Monitor.PulseAll(_gate);
+            return false;
+        }
+    }
+
+    private void Drop(ReplyBatch batch)
+    {
+        batch.Reset();
+        _window.Leave(batch.Requests);
+        batch.Requests.Clear();
+    }
+}

@@ -1,0 +1,229 @@
+using System.Diagnostics;
+using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Nbd.Telemetry;
+using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Connections;
+
+/// <summary>
+/// The transmission phase of one connection: stage (1) of the pipeline, "admit".
+/// </summary>
+/// <remarks>
+/// The receive thread parses all requests of a receive, starts each on the device and goes on; it waits only for the
+/// socket and for room in the <see cref="RequestWindow"/>. Operations that complete at once are answered together at
+/// the end of the burst, without a change of threads. The others are answered where they complete, in any order.
+/// </remarks>
+internal sealed class Transmission
+{
+    private readonly IWireTransport _transport;
+    private readonly ReceiveBuffer _input;
+    private readonly IBlockDevice _device;
+    private readonly ConnectionServices _services;
+    private readonly CancellationToken _aborted;
+    private readonly RequestWindow _window;
+    private readonly ReplyQueue _replies;
+    private readonly ExportMeter _meter;
+    private long _burstArrivedAt;
+    private int _operations;
+
+    /// <param name="transport">The connection.</param>
+    /// <param name="input">What was received behind the handshake, and what will be.</param>
+    /// <param name="device">The export that the client attached.</param>
+    /// <param name="services">What the server provides.</param>
+    /// <param name="onBroken">Told when replies cannot be sent any more; aborts the connection.</param>
+    /// <param name="aborted">Gives up the operations of a connection that is gone.</param>
+    public Transmission(
+        IWireTransport transport,
+        ReceiveBuffer input,
+        IBlockDevice device,
+        ConnectionServices services,
+        Action<Exception> onBroken,
+        CancellationToken aborted)
+    {
+        _transport = transport;
+        _input = input;
+        _device = device;
+        _services = services;
+        _aborted = aborted;
+        _meter = services.Meter.ForExport(device.Info.Name);
+        _window = new RequestWindow(services.Options, services.SharedBudget, CompleteLater, aborted);
+        _replies = new ReplyQueue(transport, _window, services.Pool, services.Options.RequestsInFlightMax, onBroken);
+    }
+
+    /// <summary>Serves requests until the client leaves, or the server stops and nothing is under way.</summary>
+    /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
+    /// <exception cref="System.Net.Sockets.SocketException">The connection broke.</exception>
+    public void Receive()
+    {
+        while (true)
+        {
+            if (_input.Unread.Length < RequestHeader.Size)
+            {
+                _replies.Flush();
+                if (IsStopped || !_input.Fill(RequestHeader.Size)) return;
+                _burstArrivedAt = _services.Time.GetTimestamp();
+            }
+
+            RequestHeader header = RequestHeader.Parse(_input.Unread);
+            _input.Consume(RequestHeader.Size);
+            if (header.Command == NbdCommand.Disconnect || !Handle(header)) return;
+        }
+    }
+
+    /// <summary>Blocks until everything that was started is answered or dropped, and returns all buffers.</summary>
+    public void Finish()
+    {
+        _replies.Flush();
+        _window.WaitUntilEmpty();
+        _replies.Close();
+    }
+
+    /// <summary>Ends the connection once nothing is under way. For a server that stops; from any thread.</summary>
+    public void EndWhenIdle()
+    {
+        if (IsStopped) _transport.EndReceive();
+    }
+
+    /// <summary>Lets the receive thread notice that the connection was aborted.</summary>
+    public void Wake() => _window.Wake();
+
+    private bool IsStopped => _services.Stop.IsRequested && Volatile.Read(ref _operations) == 0;
+
+    /// <summary>Admits one request; false when the stream ended in the middle of it.</summary>
+    private bool Handle(in RequestHeader header)
+    {
+        NbdError refusal = RequestRules.Check(header, _device.Info);
+        bool isWrite = header.Command == NbdCommand.Write;
+
+        // A reply must not wait for bytes that the client may send only after reading it.
+        if (isWrite && header.Length > _input.Unread.Length) _replies.Flush();
+        if (refusal != NbdError.None && isWrite && !_input.Skip(header.Length)) return false;
+
+        bool needsMemory = refusal == NbdError.None && header.Length > 0 && header.Command is NbdCommand.Read or NbdCommand.Write;
+        NbdRequest request = Admit(header, needsMemory);
+        if (refusal == NbdError.None && isWrite && header.Length > 0 && !_input.ReadInto(request.Payload!.Span))
+        {
+            Abandon(request);
+            return false;
+        }
+
+        Interlocked.Increment(ref _operations);
+        if (_services.Stop.IsRequested) refusal = NbdError.Shutdown;
+        if (refusal == NbdError.None) Start(request);
+        else Complete(request, refusal, defer: true);
+        return true;
+    }
+
+    private NbdRequest Admit(in RequestHeader header, bool needsMemory)
+    {
+        long memory = needsMemory ? BufferPool.CapacityFor((int)header.Length) : 0;
+        NbdRequest request = _window.TryEnter(memory) ?? WaitForRoom(memory);
+        request.Header = header;
+        request.ArrivedAt = _burstArrivedAt;
+        request.PayloadBytes = needsMemory ? header.Length : 0;
+        if (needsMemory) request.Payload = _services.Pool.Rent((int)header.Length);
+        _services.Meter.Admit.Begin(request.PayloadBytes);
+        return request;
+    }
+
+    private NbdRequest WaitForRoom(long memory)
+    {
+        _replies.Flush();
+        long started = _services.Time.GetTimestamp();
+        _services.Meter.BeginWait();
+        try
+        {
+            return _window.Enter(memory);
+        }
+        finally
+        {
+            _services.Meter.EndWait(_services.Time.GetElapsedTime(started));
+        }
+    }
+
+    private void Start(NbdRequest request)
+    {
+        bool isDone;
+        try
+        {
+            isDone = request.Begin(Invoke(request));
+        }
+        catch (Exception fault)
+        {
+            Complete(request, CodeFor(request, fault), defer: true);
+            return;
+        }
+
+        if (isDone) Complete(request, ResultOf(request), defer: true);
+        else request.Operation.UnsafeOnCompleted(request.Continuation);
+    }
+
+    private ValueTask Invoke(NbdRequest request)
+    {
+        RequestHeader header = request.Header;
+        if (header.Length == 0 && header.Command != NbdCommand.Flush) return ValueTask.CompletedTask;
+        var range = new BlockRange((long)header.Offset, header.Length);
+        switch (header.Command)
+        {
+            case NbdCommand.Read:
+                return _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
+            case NbdCommand.Write:
+                BufferLease payload = request.Payload!;
+                request.Payload = null;
+                return _device.WriteAsync(range.Offset, payload, header.ForcesUnitAccess, _aborted);
+            case NbdCommand.Flush:
+                return _device.FlushAsync(_aborted);
+            case NbdCommand.Trim or NbdCommand.WriteZeroes:
+                return _device.ZeroAsync(range, header.ForcesUnitAccess, _aborted);
+            case NbdCommand.Cache:
+                _device.Prefetch(range);
+                return ValueTask.CompletedTask;
+            default:
+                throw new UnreachableException($"Command {header.Command} passed the rules.");
+        }
+    }
+
+    private void CompleteLater(NbdRequest request) => Complete(request, ResultOf(request), defer: false);
+
+    private NbdError ResultOf(NbdRequest request)
+    {
+        try
+        {
+            request.Operation.GetResult();
+            return NbdError.None;
+        }
+        catch (Exception fault)
+        {
+            return CodeFor(request, fault);
+        }
+    }
+
+    /// <summary>Counts and answers a request. It is not used any more afterwards.</summary>
+    private void Complete(NbdRequest request, NbdError error, bool defer)
+    {
+        RequestHeader header = request.Header;
+        if (error != NbdError.None) request.ReleasePayload();
+        TimeSpan duration = _services.Time.GetElapsedTime(request.ArrivedAt);
+        _services.Meter.Admit.End(request.PayloadBytes, duration);
+        _meter.Count(header.Command, error, header.Command == NbdCommand.Flush ? 0 : header.Length, duration);
+        _replies.Add(request, error, defer);
+        if (Interlocked.Decrement(ref _operations) == 0) EndWhenIdle();
+    }
+
+    /// <summary>Forgets a request whose payload did not come.</summary>
+    private void Abandon(NbdRequest request)
+    {
+        _services.Meter.Admit.End(0, _services.Time.GetElapsedTime(request.ArrivedAt));
+        request.ReleasePayload();
+        _window.Leave(request);
+    }
+
+    private NbdError CodeFor(NbdRequest request, Exception fault)
+    {
+        _services.Log.OperationFailed(request.Header.Command, _device.Info.Name, fault);
+        return FaultCodes.ToNbd(fault);
+    }
+}

@@ -1,0 +1,62 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+
+namespace ZeroFlow.Nbd.Protocol;
+
+/// <summary>Decides which requests an export takes, and with which error it refuses the others.</summary>
+internal static class RequestRules
+{
+    /// <summary>Largest READ or WRITE that is served, in bytes.</summary>
+    /// <remarks>
+    /// Twice what is advertised: clients that never ask for block sizes send up to about 50 MB. It is also the
+    /// largest buffer of the pool.
+    /// </remarks>
+    public const int PayloadBytesMax = 64 * 1024 * 1024;
+
+    /// <summary>Checks a request against <paramref name="export"/>.</summary>
+    /// <returns><see cref="NbdError.None"/> when it may be started.</returns>
+    public static NbdError Check(in RequestHeader header, ExportInfo export)
+    {
+        if ((header.Flags & ~AllowedFlags(header.Command)) != 0) return NbdError.Invalid;
+        switch (header.Command)
+        {
+            case NbdCommand.Flush:
+                // Offset and length are reserved. A flush with garbage in them is still a flush: refusing it could
+                // only lose data.
+                return NbdError.None;
+            case NbdCommand.Read:
+                return header.Length > PayloadBytesMax ? NbdError.Invalid : CheckRange(header, export, NbdError.Invalid);
+            case NbdCommand.Cache:
+                return CheckRange(header, export, NbdError.Invalid);
+            case NbdCommand.Write when header.Length > PayloadBytesMax:
+                return NbdError.Invalid;
+            case NbdCommand.Write or NbdCommand.WriteZeroes:
+                return export.IsReadOnly ? NbdError.NotPermitted : CheckRange(header, export, NbdError.NoSpace);
+            case NbdCommand.Trim:
+                return export.IsReadOnly ? NbdError.NotPermitted : CheckRange(header, export, NbdError.Invalid);
+            default:
+                return NbdError.Invalid;
+        }
+    }
+
+    /// <summary>What is told of <paramref name="export"/> to a client that attaches it.</summary>
+    public static TransmissionFlags FlagsOf(ExportInfo export)
+    {
+        // Zeroing is one record in the log whatever its length, which is why "fast zero" is always true. A read-only
+        // export keeps the flags of the commands that it refuses: the client goes by the read-only bit.
+        const TransmissionFlags Always = TransmissionFlags.HasFlags | TransmissionFlags.SendFlush
+            | TransmissionFlags.SendFua | TransmissionFlags.SendTrim | TransmissionFlags.SendWriteZeroes
+            | TransmissionFlags.CanMultiConn | TransmissionFlags.SendCache | TransmissionFlags.SendFastZero;
+        return export.IsReadOnly ? Always | TransmissionFlags.ReadOnly : Always;
+    }
+
+    private static CommandFlags AllowedFlags(NbdCommand command) => command == NbdCommand.WriteZeroes
+        ? CommandFlags.ForceUnitAccess | CommandFlags.NoHole | CommandFlags.FastZero
+        : CommandFlags.ForceUnitAccess;
+
+    private static NbdError CheckRange(in RequestHeader header, ExportInfo export, NbdError pastEnd)
+    {
+        if (header.Offset > long.MaxValue) return pastEnd;
+        return new BlockRange((long)header.Offset, header.Length).FitsIn(export.SizeBytes) ? NbdError.None : pastEnd;
+    }
+}

@@ -1,0 +1,129 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Memory;
+
+namespace ZeroFlow.Nbd.Tests.Fixtures;
+
+/// <summary>A block device in an array, whose operations can be held back and made to fail.</summary>
+internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
+{
+    private readonly Lock _lock = new();
+    private readonly List<Held> _held = [];
+    private readonly byte[] _bytes = new byte[info.SizeBytes];
+    private int _started;
+
+    public ExportInfo Info { get; set; } = info;
+
+    public byte[] Bytes => _bytes;
+
+    /// <summary>When it returns an exception for an operation, the operation fails with it.</summary>
+    public Func<string, Exception?>? Fault { get; set; }
+
+    /// <summary>Operations whose name is in the set wait for <see cref="ReleaseHeld"/>.</summary>
+    public HashSet<string> HeldOperations { get; } = [];
+
+    public List<string> Log { get; } = [];
+
+    public bool KeepsLog { get; set; }
+
+    public int Started => Volatile.Read(ref _started);
+
+    public int HeldCount
+    {
+        get
+        {
+            lock (_lock) return _held.Count;
+        }
+    }
+
+    /// <summary>Lets the held operations go on, oldest first or newest first.</summary>
+    public void ReleaseHeld(bool newestFirst = false, int count = int.MaxValue)
+    {
+        for (; count > 0; count--)
+        {
+            Held next;
+            lock (_lock)
+            {
+                if (_held.Count == 0) return;
+                int index = newestFirst ? _held.Count - 1 : 0;
+                next = _held[index];
+                _held.RemoveAt(index);
+            }
+
+            next.TrySetResult();
+        }
+    }
+
+    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
+    {
+        ValueTask turn = EnterAsync("read", offset, destination.Length, false, cancellation);
+        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        turn.GetAwaiter().GetResult();
+        _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
+        return ValueTask.CompletedTask;
+
+        async ValueTask Later(ValueTask wait)
+        {
+            await wait;
+            _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
+        }
+    }
+
+    public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        ValueTask turn = EnterAsync("write", offset, payload.Length, forceUnitAccess, cancellation);
+        if (!turn.IsCompletedSuccessfully) return Later(turn);
+        turn.GetAwaiter().GetResult();
+        payload.Span.CopyTo(_bytes.AsSpan((int)offset));
+        payload.Release();
+        return ValueTask.CompletedTask;
+
+        async ValueTask Later(ValueTask wait)
+        {
+            try
+            {
+                await wait;
+                payload.Span.CopyTo(_bytes.AsSpan((int)offset));
+            }
+            finally
+            {
+                payload.Release();
+            }
+        }
+    }
+
+    public async ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
+    {
+        await EnterAsync("zero", range.Offset, range.Length, forceUnitAccess, cancellation);
+        _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
+    }
+
+    public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);
+
+    public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
+    {
+        extents[0] = new BlockStatus(range.Length, IsHole: false);
+        return 1;
+    }
+
+    public void Prefetch(BlockRange range) => Note("prefetch", range.Offset, range.Length, false);
+
+    private ValueTask EnterAsync(string operation, long offset, long length, bool isForced, CancellationToken cancellation)
+    {
+        Note(operation, offset, length, isForced);
+        Interlocked.Increment(ref _started);
+        if (Fault?.Invoke(operation) is { } fault) return ValueTask.FromException(fault);
+        if (!HeldOperations.Contains(operation)) return ValueTask.CompletedTask;
+        var held = new Held();
+        lock (_lock) _held.Add(held);
+        return new ValueTask(held.Task.WaitAsync(cancellation));
+    }
+
+    private void Note(string operation, long offset, long length, bool isForced)
+    {
+        if (!KeepsLog) return;
+        lock (_lock) Log.Add($"{operation} {offset} {length}{(isForced ? " fua" : "")}");
+    }
+
+    private sealed class Held() : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+}

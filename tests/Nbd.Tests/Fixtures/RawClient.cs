@@ -1,0 +1,182 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using ZeroFlow.Nbd.Protocol;
+
+namespace ZeroFlow.Nbd.Tests.Fixtures;
+
+/// <summary>An NBD client that sends exactly what a test tells it to, however wrong.</summary>
+internal sealed class RawClient : IDisposable
+{
+    private readonly Socket _socket;
+
+    public RawClient(EndPoint endpoint, int? receiveBufferBytes = null)
+    {
+        bool isUnix = endpoint is UnixDomainSocketEndPoint;
+        _socket = new Socket(endpoint.AddressFamily, SocketType.Stream, isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp)
+        {
+            // A test that waits this long for an answer has failed.
+            ReceiveTimeout = 20_000,
+            SendTimeout = 20_000,
+        };
+        if (receiveBufferBytes is { } bytes) _socket.ReceiveBufferSize = bytes;
+        if (!isUnix) _socket.NoDelay = true;
+        _socket.Connect(endpoint);
+    }
+
+    public Socket Socket => _socket;
+
+    public static byte[] GoData(string name, params ushort[] infos)
+    {
+        byte[] nameBytes = Encoding.UTF8.GetBytes(name);
+        return [.. U32((uint)nameBytes.Length), .. nameBytes, .. U16((ushort)infos.Length), .. infos.SelectMany(U16)];
+    }
+
+    public static byte[] U16(ushort value)
+    {
+        byte[] bytes = new byte[2];
+        BinaryPrimitives.WriteUInt16BigEndian(bytes, value);
+        return bytes;
+    }
+
+    public static byte[] U32(uint value)
+    {
+        byte[] bytes = new byte[4];
+        BinaryPrimitives.WriteUInt32BigEndian(bytes, value);
+        return bytes;
+    }
+
+    public static byte[] U64(ulong value)
+    {
+        byte[] bytes = new byte[8];
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, value);
+        return bytes;
+    }
+
+    public static byte[] OptionBytes(uint option, params byte[] data) =>
+        [.. U64(NbdConstants.OptionMagic), .. U32(option), .. U32((uint)data.Length), .. data];
+
+    public static byte[] RequestBytes(
+        ushort command, ulong cookie, ulong offset, uint length, ushort flags = 0, params byte[] payload) =>
+        [
+            .. U32(NbdConstants.RequestMagic), .. U16(flags), .. U16(command),
+            .. U64(cookie), .. U64(offset), .. U32(length), .. payload,
+        ];
+
+    public void Send(params byte[] bytes)
+    {
+        for (int sent = 0; sent < bytes.Length;) sent += _socket.Send(bytes.AsSpan(sent));
+    }
+
+    public byte[] Read(int count)
+    {
+        byte[] bytes = new byte[count];
+        for (int read = 0; read < count;)
+        {
+            int received = _socket.Receive(bytes.AsSpan(read));
+            if (received == 0) throw new EndOfStreamException($"The server closed after {read} of {count} bytes.");
+            read += received;
+        }
+
+        return bytes;
+    }
+
+    /// <summary>True when nothing but the end of the connection follows.</summary>
+    public bool IsClosedByServer()
+    {
+        try
+        {
+            return _socket.Receive(new byte[1]) == 0;
+        }
+        catch (SocketException fault) when (fault.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
+        {
+            return true;
+        }
+    }
+
+    /// <summary>Reads the greeting and answers it.</summary>
+    public RawClient Greet(uint flags = 3)
+    {
+        byte[] greeting = Read(18);
+        Assert.Equal("NBDMAGICIHAVEOPT"u8.ToArray(), greeting[..16]);
+        Assert.Equal(3, BinaryPrimitives.ReadUInt16BigEndian(greeting.AsSpan(16)));
+        Send(U32(flags));
+        return this;
+    }
+
+    public void SendOption(NbdOption option, params byte[] data) => Send(OptionBytes((uint)option, data));
+
+    public (uint Option, uint Reply, byte[] Data) ReadOptionReply()
+    {
+        byte[] header = Read(20);
+        Assert.Equal(NbdConstants.OptionReplyMagic, BinaryPrimitives.ReadUInt64BigEndian(header));
+        byte[] data = Read(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(16)));
+        return (BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(8)), BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(12)), data);
+    }
+
+    /// <summary>Sends an option and reads its answers up to the acknowledgement or error.</summary>
+    public List<(uint Reply, byte[] Data)> Ask(NbdOption option, params byte[] data)
+    {
+        SendOption(option, data);
+        return ReadAnswers(option);
+    }
+
+    public List<(uint Reply, byte[] Data)> ReadAnswers(NbdOption option)
+    {
+        List<(uint Reply, byte[] Data)> answers = [];
+        do
+        {
+            (uint echoed, uint reply, byte[] data) = ReadOptionReply();
+            Assert.Equal((uint)option, echoed);
+            answers.Add((reply, data));
+        }
+        while (answers[^1].Reply is not (uint)NbdOptionReply.Ack and < 0x80000000);
+        return answers;
+    }
+
+    /// <summary>Sends an option that must fail, and returns the error.</summary>
+    public uint AskError(NbdOption option, params byte[] data)
+    {
+        List<(uint Reply, byte[] Data)> answers = Ask(option, data);
+        return Assert.Single(answers).Reply;
+    }
+
+    /// <summary>Greets and attaches an export.</summary>
+    public RawClient Attach(string name = "disk")
+    {
+        Greet();
+        Assert.Equal((uint)NbdOptionReply.Ack, Ask(NbdOption.Go, GoData(name))[^1].Reply);
+        return this;
+    }
+
+    public void Request(
+        NbdCommand command, ulong cookie, ulong offset, uint length, CommandFlags flags = 0, params byte[] payload) =>
+        Send(RequestBytes((ushort)command, cookie, offset, length, (ushort)flags, payload));
+
+    public (NbdError Error, ulong Cookie) ReadReply()
+    {
+        byte[] header = Read(16);
+        Assert.Equal(NbdConstants.SimpleReplyMagic, BinaryPrimitives.ReadUInt32BigEndian(header));
+        return ((NbdError)BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(4)), BinaryPrimitives.ReadUInt64BigEndian(header.AsSpan(8)));
+    }
+
+    /// <summary>Sends one request and returns the error of its reply.</summary>
+    public NbdError Call(NbdCommand command, ulong offset, uint length, CommandFlags flags = 0, params byte[] payload)
+    {
+        ulong cookie = 0x0102030405060708 ^ offset;
+        Request(command, cookie, offset, length, flags, payload);
+        (NbdError error, ulong echoed) = ReadReply();
+        Assert.Equal(cookie, echoed);
+        return error;
+    }
+
+    /// <summary>Reads bytes of the export; fails unless the server succeeds.</summary>
+    public byte[] ReadExport(ulong offset, int length)
+    {
+        Assert.Equal(NbdError.None, Call(NbdCommand.Read, offset, (uint)length));
+        return Read(length);
+    }
+
+    public void Dispose() => _socket.Dispose();
+}
