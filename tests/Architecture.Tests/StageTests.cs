@@ -3,8 +3,8 @@ using System.Text.RegularExpressions;
 
 namespace ZeroFlow.Architecture.Tests;
 
-// The pipeline is told in three places: the design's numbers in docs/architecture.md, the file that builds the graph,
-// and the places where each stage is implemented. A reader who knows one of them must be able to trust the others.
+// The pipeline is told in three places: the table in docs/architecture.md, the file that builds the graph, and the
+// comments where each stage is implemented. A reader who knows one of them must be able to trust the others.
 public sealed partial class StageTests
 {
     private const string Document = "docs/architecture.md";
@@ -15,35 +15,43 @@ public sealed partial class StageTests
         (6, "seal"), (7, "table"), (8, "upload"), (9, "commit"), (10, "settle"),
     ];
 
+    // Settling runs beside the pipeline, not in it.
+    private static readonly (int Number, string Name)[] Pipeline = Design[..9];
+
     [Fact]
     public void The_document_lists_the_stages_of_the_design()
     {
         Assert.True(SourceTree.Exists(Document), $"{Document} is missing");
-        var rows = Rows().Matches(SourceTree.Read(Document)).Select(Stage);
-        Assert.Equal(Design, rows);
+        var rows = Rows().Matches(SourceTree.Read(Document)).Select(Stage).ToArray();
+        Assert.Equal(Pipeline, rows.Take(Pipeline.Length));
+        Assert.Empty(rows.Except(Design));
     }
 
     [Fact]
-    public void One_file_builds_the_graph_in_the_order_of_the_document()
+    public void One_file_links_the_graph_in_the_order_of_the_document()
     {
-        var graphs = SourceTree.CSharp("src/Stages")
-            .Select(file => (file, Stages: Markers().Matches(SourceTree.Read(file)).Select(Stage).ToArray()))
-            .Where(f => Pipelined.All(f.Stages.Contains))
-            .ToArray();
-        var graph = Assert.Single(graphs);
-        Assert.Equal(Pipelined, graph.Stages.Distinct().Where(s => Pipelined.Contains(s)));
+        var linking = SourceTree.CSharp("src")
+            .Where(file => CSharpText.CodeOf(SourceTree.Read(file)).Contains(".LinkTo(", StringComparison.Ordinal));
+        var graph = SourceTree.Read(Assert.Single(linking));
+        Assert.Equal(Pipeline, Markers(graph).Distinct());
+        Assert.Equal(
+            Pipeline.Skip(3).Select(s => s.Name), Options().Matches(graph).Select(m => m.Groups[1].Value));
     }
 
     [Fact]
-    public void Every_stage_is_marked_where_it_is_built_by_the_number_of_the_document()
+    public void Every_stage_is_marked_where_it_is_implemented()
     {
-        var markers = SourceTree.CSharp("src")
-            .SelectMany(file => Markers().Matches(SourceTree.Read(file)).Select(m => (file, Stage: Stage(m))))
-            .ToArray();
+        var markers = SourceTree.CSharp("src").SelectMany(file => Markers(SourceTree.Read(file)));
+        Assert.Empty(Pipeline.Except(markers));
+    }
+
+    [Fact]
+    public void No_stage_is_marked_by_another_number() =>
         Breaches.None(
-            markers.Where(m => !Design.Contains(m.Stage)).Select(m => $"{m.file}: ({m.Stage.Number}) {m.Stage.Name}"));
-        Assert.Empty(Implemented.Except(markers.Select(m => m.Stage)));
-    }
+            from file in SourceTree.CSharp("src")
+            from marker in Markers(SourceTree.Read(file))
+            where Design.Any(stage => stage.Name == marker.Name) && !Design.Contains(marker)
+            select $"{file}: ({marker.Number}) {marker.Name}");
 
     // The names in the metrics are the names of the design, so that a dashboard reads like the document.
     [Fact]
@@ -54,13 +62,11 @@ public sealed partial class StageTests
             .SelectMany(file => Measured().Matches(SourceTree.Read(file)).Select(m => m.Groups[1].Value))
             .ToArray();
         Assert.NotEmpty(measured);
-        Breaches.None(measured.Except(names));
+        Assert.Empty(measured.Except(names));
     }
 
-    // Settling runs beside the pipeline and is not a link of the graph.
-    private static IEnumerable<(int Number, string Name)> Pipelined => Implemented.Where(s => s.Number >= 2);
-
-    private static IEnumerable<(int Number, string Name)> Implemented => Design.Where(s => s.Number <= 9);
+    private static IEnumerable<(int Number, string Name)> Markers(string text) =>
+        Comments().Matches(text).SelectMany(comment => Mark().Matches(comment.Value)).Select(Stage);
 
     private static (int Number, string Name) Stage(Match match) =>
         (int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture), match.Groups[2].Value);
@@ -68,9 +74,15 @@ public sealed partial class StageTests
     [GeneratedRegex(@"^\|\s*\((\d+)\)\s*\|\s*[`*]*([a-z]+)[`*]*\s*\|", RegexOptions.Multiline)]
     private static partial Regex Rows();
 
-    [GeneratedRegex(@"^\s*//\s*\((\d+)\)\s+([a-z]+)\b", RegexOptions.Multiline)]
-    private static partial Regex Markers();
+    [GeneratedRegex(@"^\s*//.*$", RegexOptions.Multiline)]
+    private static partial Regex Comments();
 
-    [GeneratedRegex(@"AddStage\(\s*""([a-z]+)""")]
+    [GeneratedRegex(@"\((\d+)\) ([a-z]+)\b")]
+    private static partial Regex Mark();
+
+    [GeneratedRegex(@"new StageOptions\(\s*""([a-z]+)""")]
+    private static partial Regex Options();
+
+    [GeneratedRegex(@"(?:AddStage|new StageOptions)\(\s*""([a-z]+)""")]
     private static partial Regex Measured();
 }

@@ -21,7 +21,13 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
         await using var proxy = new S3Proxy(await gateway.PortAsync());
         var settings = await SettingsAsync(folder, proxy, "journaled");
         var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());
-        var load = new Load(history, 21) { Connections = 2, Depth = 2, Pace = TimeSpan.FromMilliseconds(5) };
+        var load = new Load(history, 21)
+        {
+            Connections = 2,
+            Depth = 2,
+            Pace = TimeSpan.FromMilliseconds(5),
+            ReadPercent = 0,
+        };
         await using (var server = await ZeroFlowServer.StartAsync(settings))
         {
             using var stop = new CancellationTokenSource();
@@ -63,8 +69,9 @@ public sealed class OutageTests(ZeroFlowBinary binary, RadosGateway gateway)
         proxy.Choose = new FaultMix(
             17, (S3Fault.InternalError, 50), (S3Fault.SlowDown, 50), (S3Fault.ReplyLost, 80), (S3Fault.ShortBody, 80),
             (S3Fault.Refused, 30)).Choose;
-        var settings = await SettingsAsync(folder, proxy, level);
-        var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());
+        const int Small = Bytes / 4;
+        var settings = await SettingsAsync(folder, proxy, level) with { Exports = [$"{Disk}:{Small}:{level}"] };
+        var history = new ImageHistory(Disk, 1, Small, new Sequencer());
         for (var round = 0; round < 3; round++)
         {
             var load = new Load(history, 31 + round) { Connections = 2, Pace = TimeSpan.FromMilliseconds(2) };

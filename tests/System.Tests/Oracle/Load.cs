@@ -10,6 +10,7 @@ internal sealed class Load(ImageHistory history, int seed)
 {
     // Mostly the pages of databases, and the odd sizes that file systems send: from one sector to 1 MiB.
     private static readonly int[] Sizes = [1, 1, 2, 3, 7, 8, 8, 8, 8, 9, 16, 16, 16, 24, 24, 32, 64, 256, 256, 2048];
+    private const int ZeroPercent = 15;
     private long _flushes;
     private long _checkedReads;
     private int _lost;
@@ -25,6 +26,11 @@ internal sealed class Load(ImageHistory history, int seed)
     /// Time that each lane waits between requests: for loads that must not fill a log while nothing drains it.
     /// </summary>
     public TimeSpan Pace { get; init; }
+
+    /// <summary>
+    /// Percent of the other requests that are reads, which a server may have to fetch from its bucket.
+    /// </summary>
+    public int ReadPercent { get; init; } = 15;
 
     /// <summary>Answered FLUSHes.</summary>
     public long Flushes => Interlocked.Read(ref _flushes);
@@ -78,7 +84,8 @@ internal sealed class Load(ImageHistory history, int seed)
     private async Task RequestAsync(NbdClient client, Random random, byte[] buffer)
     {
         var dice = random.Next(100);
-        var kind = dice < 70 ? OperationKind.Write : dice < 85 ? OperationKind.Zero : OperationKind.Read;
+        var kind = dice < ReadPercent ? OperationKind.Read
+            : dice < ReadPercent + ZeroPercent ? OperationKind.Zero : OperationKind.Write;
         var sectors = Sizes[random.Next(Sizes.Length)];
         var first = random.Next(history.Sectors - sectors);
         if (random.Next(2) == 0) first &= ~7;
