@@ -9,41 +9,52 @@ namespace ZeroFlow.Stages.Engine;
 internal sealed class OwnershipProof
 {
     private readonly IObjectStore _objects;
-    private readonly TableReader _reader;
+    private readonly ChainWalker _walker;
     private readonly Guid _session;
     private readonly Func<ChainPosition> _committed;
 
     /// <param name="objects">A store that retries until it has an answer.</param>
-    /// <param name="reader">Reads what stands in the chain.</param>
+    /// <param name="walker">Reads what stands in the chain.</param>
     /// <param name="session">This writer's term.</param>
     /// <param name="committed">The last table known to be committed.</param>
-    public OwnershipProof(IObjectStore objects, TableReader reader, Guid session, Func<ChainPosition> committed)
+    public OwnershipProof(IObjectStore objects, ChainWalker walker, Guid session, Func<ChainPosition> committed)
     {
         _objects = objects;
-        _reader = reader;
+        _walker = walker;
         _session = session;
         _committed = committed;
     }
 
     /// <summary>
-    /// Completes when the first free number of this epoch was seen to be free. A takeover puts its seal at exactly that
-    /// number, so none had happened by then.
+    /// Completes when the first free number of this epoch was seen to be free, and no checkpoint stands behind it. A
+    /// takeover puts its seal at exactly that number; and only what a checkpoint covers is ever deleted, so a free
+    /// number that no checkpoint has passed was never taken.
     /// </summary>
     /// <exception cref="StorageFaultException">Another server owns the store (kind Fenced).</exception>
     public async Task RunAsync(CancellationToken cancellation)
     {
-        for (ChainPosition at = _committed().NextNumber; ; at = at.NextNumber)
+        ChainPosition at = _committed().NextNumber;
+        while (await _walker.Reader.TryReadAsync(at, cancellation) is { } found)
         {
-            switch (await _reader.TryReadAsync(at, cancellation))
+            switch (found)
             {
-                case null:
-                    return;
                 case ChainObject.Seal seal:
                     throw FencedBy(seal.Identity, at, _objects.Location);
                 case ChainObject.Table table when table.Session != _session:
                     throw StorageFaultException.Fenced(
                         $"Another server wrote {ChainNames.Table(at)} in {_objects.Location}: this server is fenced and stops.");
             }
+
+            at = at.NextNumber;
+        }
+
+        // The tables that this server uploaded last, and has not yet seen committed, may have been committed, superseded
+        // and deleted by its successor: then their names are free again, and the seal stands behind them.
+        if (await _walker.FindNewestCheckpointAsync(cancellation) is { } newest && !(newest < at))
+        {
+            throw StorageFaultException.Fenced(
+                $"The store in {_objects.Location} has a checkpoint at {newest} that this server did not write: another " +
+                "server took over, and this one is fenced and stops.");
         }
     }
 

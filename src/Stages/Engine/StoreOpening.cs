@@ -77,7 +77,7 @@ internal sealed partial class StoreOpening
         if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
 
         var runtime = new StoreRuntime(_options, _parts, new OpenedStore(
-            keys, codec, state, walker.Reader, session, wal, _replayed, last, _dirtyMemory, objects, _health,
+            keys, codec, state, walker, session, wal, _replayed, last, _dirtyMemory, objects, _health,
             new StoreSupervisor(_log)));
         var store = new BlockStore(runtime, LiveExports(state, runtime));
         runtime.Start();

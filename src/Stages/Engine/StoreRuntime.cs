@@ -12,13 +12,12 @@ using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Reading;
-using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Engine;
 
 /// <summary>What opening hands to the running engine.</summary>
 internal sealed record OpenedStore(
-    StoreKeys Keys, IChunkCodec Codec, StoreState State, TableReader Chain, Guid Session, IWriteAheadLog Wal,
+    StoreKeys Keys, IChunkCodec Codec, StoreState State, ChainWalker Chain, Guid Session, IWriteAheadLog Wal,
     IReadOnlyList<WriteRecord> Replayed, Sequence LastSequence,
     ByteBudget DirtyMemory, RetryingObjectStore Objects, StoreHealth Health, StoreSupervisor Supervisor);
 

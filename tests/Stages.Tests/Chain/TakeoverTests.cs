@@ -2,6 +2,7 @@ using Xunit;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Engine;
 using ZeroFlow.TestKit.ObjectStores;
 
 namespace ZeroFlow.Stages.Tests.Chain;
@@ -127,6 +128,38 @@ public sealed class TakeoverTests
 
         Assert.Equal(FaultKind.Fenced, fenced.Kind);
         Assert.Equal(2, _bench.ReadExport((await _bench.TakeOverAsync()).State)[0]);
+    }
+
+    // The tables that the sleeper uploaded last are committed by its successor, overwritten, and deleted: the number at
+    // which it would look for a seal is free.
+    [Fact]
+    public async Task A_writer_that_slept_does_not_take_a_name_that_garbage_collection_freed_for_proof()
+    {
+        ChainWriter sleeper = await _bench.TakeOverAsync();
+        await sleeper.CommitAsync(Chunk(0), 1);
+        ChainPosition seen = sleeper.State.Position;
+        await sleeper.CommitAsync(Chunk(0), 2);
+        ChainWriter next = await _bench.TakeOverAsync();
+        await next.CommitAsync(Chunk(0), 3);
+        await next.CheckpointAsync();
+        next.DeleteDeadTables();
+
+        var proof = new OwnershipProof(_bench.Patient, _bench.NewWalker(), sleeper.Session, () => seen);
+
+        var fenced = await Assert.ThrowsAsync<StorageFaultException>(() => proof.RunAsync(CancellationToken.None));
+        Assert.Equal(FaultKind.Fenced, fenced.Kind);
+    }
+
+    [Fact]
+    public async Task A_writer_that_nobody_followed_proves_that_it_owns_the_store()
+    {
+        ChainWriter writer = await _bench.TakeOverAsync();
+        await writer.CommitAsync(Chunk(0), 1);
+        await writer.CheckpointAsync();
+        ChainPosition seen = writer.State.Position;
+        await writer.CommitAsync(Chunk(1), 1);
+
+        await new OwnershipProof(_bench.Patient, _bench.NewWalker(), writer.Session, () => seen).RunAsync(CancellationToken.None);
     }
 
     [Fact]
