@@ -201,7 +201,24 @@ internal sealed class Transmission
         }
     }
 
-    private void CompleteLater(NbdRequest request) => Complete(request, ResultOf(request), defer: false);
+    // Between the completion on the device and this moment the process may have stood still for long. So the device is
+    // asked once more, right before the reply goes out, until its answer comes without a wait.
+    private void CompleteLater(NbdRequest request)
+    {
+        NbdError error = ResultOf(request);
+        if (error == NbdError.None && request.Header.Command != NbdCommand.Read)
+        {
+            if (!request.Begin(_device.ConfirmAsync()))
+            {
+                request.Operation.UnsafeOnCompleted(request.Continuation);
+                return;
+            }
+
+            error = ResultOf(request);
+        }
+
+        Complete(request, error, defer: false);
+    }
 
     private NbdError ResultOf(NbdRequest request)
     {

@@ -46,6 +46,12 @@ public interface IBlockDevice
     ValueTask FlushAsync(CancellationToken cancellation);
 
     /// <summary>
+    /// Asked right before an acknowledgement leaves the process: completes, nearly always at once, when what was done may
+    /// still be told. Fails when the device has lost its store in the meantime.
+    /// </summary>
+    ValueTask ConfirmAsync() => ValueTask.CompletedTask;
+
+    /// <summary>
     /// Describes <paramref name="range"/> as alternating runs of data and holes, in order and without gaps, into
     /// <paramref name="extents"/>; stops early after <paramref name="maxExtents"/> runs.
     /// </summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Pipeline.Faults;
 
@@ -21,7 +22,7 @@ internal sealed partial class AckGate : IDisposable
     private readonly ILogger _log;
     private readonly Lock _lock = new();
     private readonly ITimer _heartbeat;
-    private long _lastBeat;
+    private volatile StrongBox<Moment> _lastBeat;
     private volatile Task? _proof;
 
     /// <param name="time">The clock and the heartbeat.</param>
@@ -38,9 +39,9 @@ internal sealed partial class AckGate : IDisposable
         _proveOwnership = proveOwnership;
         _supervisor = supervisor;
         _log = log;
-        _lastBeat = time.GetTimestamp();
+        _lastBeat = new StrongBox<Moment>(Now());
         TimeSpan period = threshold / 8;
-        _heartbeat = time.CreateTimer(static state => ((AckGate)state!).Beat(), this, period, period);
+        _heartbeat = time.CreateTimer(static state => ((AckGate)state!).OnHeartbeat(), this, period, period);
     }
 
     /// <summary>True while acknowledgements wait for a proof of ownership.</summary>
@@ -50,38 +51,68 @@ internal sealed partial class AckGate : IDisposable
     /// <exception cref="StorageFaultException">Another server owns the store.</exception>
     public ValueTask PassAsync()
     {
-        Look();
+        CloseIfLate(Now());
         return _proof is { } proof ? new ValueTask(proof) : ValueTask.CompletedTask;
     }
 
     public void Dispose() => _heartbeat.Dispose();
 
-    private void Beat()
+    // The clock is read once: a pause after the reading leaves an old beat behind, which the next look notices.
+    private void OnHeartbeat()
     {
-        Look();
-        Volatile.Write(ref _lastBeat, _time.GetTimestamp());
+        Moment now = Now();
+        if (!CloseIfLate(now)) _lastBeat = new StrongBox<Moment>(now);
     }
 
-    private void Look()
+    // The proof is in place before the beat moves: who sees the new beat also sees the closed gate.
+    private bool CloseIfLate(Moment now)
     {
-        TimeSpan gap = _time.GetElapsedTime(Volatile.Read(ref _lastBeat));
-        if (gap <= _threshold) return;
+        if (!IsLate(now)) return false;
         lock (_lock)
         {
-            if (_proof is not null || _time.GetElapsedTime(_lastBeat) <= _threshold) return;
-            _lastBeat = _time.GetTimestamp();
-            LogClosed(gap.TotalSeconds);
+            if (_proof is not null || !IsLate(now)) return true;
+            TimeSpan gap = GapBetween(_lastBeat.Value, now);
             _proof = ProveAsync();
+            _lastBeat = new StrongBox<Moment>(now);
+            LogClosed(gap.TotalSeconds);
+            return true;
         }
     }
+
+    private bool IsLate(Moment now) => GapBetween(_lastBeat.Value, now) > _threshold;
+
+    // The timestamp's clock may stand still while the system is suspended, and the wall clock may be set: the larger
+    // difference counts, and a false alarm costs a look into the bucket.
+    private TimeSpan GapBetween(Moment from, Moment to)
+    {
+        TimeSpan steady = _time.GetElapsedTime(from.Timestamp, to.Timestamp);
+        TimeSpan wall = to.Wall - from.Wall;
+        return steady > wall ? steady : wall;
+    }
+
+    private Moment Now() => new(_time.GetTimestamp(), _time.GetUtcNow());
 
     private async Task ProveAsync()
     {
         await Task.Yield();
         try
         {
-            await _proveOwnership(_supervisor.Stopping);
-            lock (_lock) _proof = null;
+            // A proof holds for the moment in which the bucket was read: one that took longer than the threshold may
+            // have been slept over itself.
+            Moment started;
+            do
+            {
+                started = Now();
+                await _proveOwnership(_supervisor.Stopping);
+            }
+            while (GapBetween(started, Now()) > _threshold);
+
+            lock (_lock)
+            {
+                _lastBeat = new StrongBox<Moment>(started);
+                _proof = null;
+            }
+
             LogOpened();
         }
         catch (Exception fault)
@@ -91,6 +122,8 @@ internal sealed partial class AckGate : IDisposable
             throw;
         }
     }
+
+    private readonly record struct Moment(long Timestamp, DateTimeOffset Wall);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "This process stood still for {Seconds:F1} s; it acknowledges nothing until the bucket shows that no other server took over.")]
     private partial void LogClosed(double seconds);

@@ -88,6 +88,9 @@ internal sealed class ExportDevice : IBlockDevice
     public ValueTask FlushAsync(CancellationToken cancellation) => _front.FlushAsync(_info.Level, cancellation);
 
     /// <inheritdoc/>
+    public ValueTask ConfirmAsync() => _front.ConfirmAsync();
+
+    /// <inheritdoc/>
     public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
     {
         CheckRange(range);

@@ -108,6 +108,10 @@ internal sealed class WriteFront
         return FinishAsync(reached, cancellation);
     }
 
+    /// <inheritdoc cref="IBlockDevice.ConfirmAsync"/>
+    public ValueTask ConfirmAsync() =>
+        _supervisor.Cause is { } cause ? ValueTask.FromException(cause) : _gate.PassAsync();
+
     private async ValueTask FinishAsync(ValueTask reached, CancellationToken cancellation)
     {
         if (cancellation.CanBeCanceled && !reached.IsCompleted) await reached.AsTask().WaitAsync(cancellation);
