@@ -63,7 +63,7 @@ internal sealed class FrameMemoryCache
     public bool TryGet(FrameKey key, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out BufferLease? lease) =>
         ShardOf(key).TryGet(key, count: true, out lease);
 
-    /// <summary>Like <see cref="TryGet"/>, for a second look within one request: a miss is not counted again.</summary>
+    /// <summary>Like <see cref="TryGet"/>, for a second look within one request, which is not counted.</summary>
     public bool TryGetAgain(FrameKey key, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out BufferLease? lease) =>
         ShardOf(key).TryGet(key, count: false, out lease);
 

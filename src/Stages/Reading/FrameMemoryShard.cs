@@ -64,7 +64,7 @@ internal sealed class FrameMemoryShard
             ref Entry entry = ref _entries[slot];
             lease = entry.Lease!;
             lease.AddReference();
-            _hits++;
+            if (count) _hits++;
             if (entry.IsLasting) MoveToFront(ref _lasting, slot);
             else if (_admittedBytes - entry.AdmittedAt >= _recentBytesMax / 2) entry.WantedAgain = true;
             return true;
