@@ -9,7 +9,20 @@ internal sealed class CacheDirectory : IDisposable
 
     public string[] Files => Directory.GetFiles(Path);
 
-    public long Bytes => Files.Sum(static file => new FileInfo(file).Length);
+    /// <summary>Bytes of the files; one that is deleted meanwhile counts as empty.</summary>
+    public long Bytes => new DirectoryInfo(Path).EnumerateFiles().Sum(LengthOf);
+
+    private static long LengthOf(FileInfo file)
+    {
+        try
+        {
+            return file.Length;
+        }
+        catch (FileNotFoundException)
+        {
+            return 0;
+        }
+    }
 
     public void Dispose()
     {

@@ -130,7 +130,7 @@ internal sealed class FrameBucket : IObjectStore, IFrameOpener
 
     private static uint TagOf(FrameKey key, ReadOnlySpan<byte> plain)
     {
-        uint crc = BitOperations.Crc32C(BitOperations.Crc32C(0, (uint)key.Table), (uint)key.Frame);
+        uint crc = BitOperations.Crc32C(BitOperations.Crc32C(~0u, (uint)key.Table), (uint)key.Frame);
         foreach (byte value in plain) crc = BitOperations.Crc32C(crc, value);
         return crc;
     }

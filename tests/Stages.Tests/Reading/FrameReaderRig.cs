@@ -78,7 +78,8 @@ internal sealed class FrameReaderRig : IAsyncDisposable
 
     private static void Check(in FrameRef frame, BufferLease lease)
     {
-        Assert.Equal(FrameBucket.PlainOf(frame), lease.Span.ToArray());
+        byte[] bytes = lease.Span.ToArray();
         lease.Release();
+        Assert.Equal(FrameBucket.PlainOf(frame), bytes);
     }
 }
