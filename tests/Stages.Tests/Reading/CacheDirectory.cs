@@ -26,7 +26,18 @@ internal sealed class CacheDirectory : IDisposable
 
     public void Dispose()
     {
-        if (Directory.Exists(Path)) Directory.Delete(Path, recursive: true);
+        // A cache in use may make another file while the directory is being emptied.
+        for (int attempt = 0; Directory.Exists(Path); attempt++)
+        {
+            try
+            {
+                Directory.Delete(Path, recursive: true);
+            }
+            catch (IOException) when (attempt < 100)
+            {
+                // Another round.
+            }
+        }
     }
 }
 
