@@ -7,8 +7,9 @@ namespace ZeroFlow.Stages.Reading;
 /// </summary>
 /// <remarks>
 /// It follows the latest few streams, since a client with several backends or files scans several places at once. A
-/// stream counts as one after it has read on for a chunk; its window then starts at two chunks and doubles each
-/// time that its reader comes halfway through, so that short scans waste little and long ones are fully overlapped.
+/// stream counts as one after it has read on for a chunk; its window then starts at two chunks (two
+/// reads where those are longer) and doubles each time that its reader comes halfway through, so that short scans
+/// waste little and long ones are fully overlapped.
 /// A read that continues no stream begins a new one in the place of the stream that was idle longest.
 /// </remarks>
 internal sealed class ReadAheadDetector
@@ -55,15 +56,18 @@ internal sealed class ReadAheadDetector
             if (read.End <= stream.Next) return default;
             stream.RunBytes += read.End - Math.Max(stream.Next, read.Offset);
             stream.Next = read.End;
-            return stream.RunBytes < _chunkBytes || _windowBytesMax == 0 ? default : Advance(ref stream, exportBytes);
+            return stream.RunBytes < _chunkBytes || _windowBytesMax == 0
+                ? default
+                : Advance(ref stream, read.Length, exportBytes);
         }
     }
 
-    private BlockRange Advance(ref Stream stream, long exportBytes)
+    private BlockRange Advance(ref Stream stream, long readBytes, long exportBytes)
     {
         long ahead = stream.FetchedUntil - stream.Next;
         if (stream.Window > 0 && ahead > stream.Window / 2) return default;
-        stream.Window = Math.Min(_windowBytesMax, stream.Window == 0 ? 2 * _chunkBytes : 2 * stream.Window);
+        long wanted = stream.Window == 0 ? 2 * Math.Max(_chunkBytes, RoundUp(readBytes)) : 2 * stream.Window;
+        stream.Window = Math.Min(_windowBytesMax, wanted);
         long start = Math.Max(stream.FetchedUntil, stream.Next / _chunkBytes * _chunkBytes);
         long end = Math.Min(exportBytes, RoundUp(stream.Next) + stream.Window);
         if (end <= start) return default;

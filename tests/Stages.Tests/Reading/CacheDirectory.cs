@@ -9,11 +9,35 @@ internal sealed class CacheDirectory : IDisposable
 
     public string[] Files => Directory.GetFiles(Path);
 
-    public long Bytes => Files.Sum(static file => new FileInfo(file).Length);
+    /// <summary>Bytes of the files; one that is deleted meanwhile counts as empty.</summary>
+    public long Bytes => new DirectoryInfo(Path).EnumerateFiles().Sum(LengthOf);
+
+    private static long LengthOf(FileInfo file)
+    {
+        try
+        {
+            return file.Length;
+        }
+        catch (FileNotFoundException)
+        {
+            return 0;
+        }
+    }
 
     public void Dispose()
     {
-        if (Directory.Exists(Path)) Directory.Delete(Path, recursive: true);
+        // A cache in use may make another file while the directory is being emptied.
+        for (int attempt = 0; Directory.Exists(Path); attempt++)
+        {
+            try
+            {
+                Directory.Delete(Path, recursive: true);
+            }
+            catch (IOException) when (attempt < 100)
+            {
+                // Another round.
+            }
+        }
     }
 }
 

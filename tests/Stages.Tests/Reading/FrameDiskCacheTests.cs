@@ -208,6 +208,7 @@ public sealed class FrameDiskCacheTests : IDisposable
         _directory.Dispose();
         for (int frame = 100; frame < 1000 && cache.IsOn; frame++)
             await InsertAsync(cache, new FrameKey(0, frame), Frame(10_000));
+        await FrameReaderRig.UntilAsync(() => _log.Warnings > 0);
         Assert.False(cache.IsOn);
         for (int frame = 0; frame < 100; frame++) Assert.Null(await ReadAsync(cache, new FrameKey(0, frame), 10_000));
         Assert.Equal(1, _log.Warnings);
