@@ -108,7 +108,11 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Delete(string name) => File.Delete(Path.Combine(Location, name));
+    public void Delete(string name)
+    {
+        File.Delete(Path.Combine(Location, name));
+        SyncDirectory(Location);
+    }
 
     /// <inheritdoc/>
     public string SetAside(IReadOnlyList<string> names, string reason)
