@@ -20,7 +20,10 @@ public sealed class WalFormatTests
         byte[] bytes = new byte[WalSegmentHeader.Bytes];
         Header.Write(WalBench.RootKey, bytes);
         Assert.Equal(
-            "SEGMENT-GOLDEN",
+            "5a57414c53454731010000002a0000001111111122223333444455555555555567452301ab89efcd0123456789abcdef" +
+            "05000000000008004d00000000000000e803000000000000e6030000000000006465666768696a6b6c6d6e6f70717273" +
+            "7475767778797a7b7c7d7e7f808182830000000000000000000000000000000000000000000000000000000000000000" +
+            "a9e42654fcdf6d87f9d4adb7f00803a34153f4b13195b167dbe74e2ce9697af2",
             Convert.ToHexStringLower(bytes));
         Assert.Equal(Stages.Tables.ParseResult.Ok, WalSegmentHeader.TryRead(WalBench.RootKey, bytes, out WalSegmentHeader? read));
         Assert.Equal(Header with { Salt = read!.Salt }, read);
@@ -35,7 +38,8 @@ public sealed class WalFormatTests
         using var cipher = new ChaCha20Poly1305(Header.KeyFrom(WalBench.RootKey));
         WalRecordFormat.Seal(cipher, header, Header.SessionCheck, new Sequence(999), "hello"u8, bytes);
         Assert.Equal(
-            "RECORD-GOLDEN",
+            "5a465752010100000500000009000000e9030000000000000010000000000000050000000000000067452301ab89efcd" +
+            "e70300000000000000000000b465a0bf107540b061b457e2d7dec3257a9467f15757316a28",
             Convert.ToHexStringLower(bytes));
         Assert.True(WalRecordFormat.TryReadHeader(bytes, out WalRecordHeader read, out int length, out ulong session, out Sequence synced));
         Assert.Equal(header, read);
@@ -51,7 +55,8 @@ public sealed class WalFormatTests
         var disk = new TestKit.Journal.SimulatedWalDisk();
         WalTermFile.Write(disk, new WalTerm(WalBench.StoreId, [new WriterTerm(5, Header.Session)]));
         Assert.Equal(
-            "TERM-GOLDEN",
+            "5a4657540100000011111111222233334444555555555555010000000500000067452301ab89efcd0123456789abcdef" +
+            "d70d8016",
             Convert.ToHexStringLower(disk.TryReadSmallFile("term")!));
     }
 
