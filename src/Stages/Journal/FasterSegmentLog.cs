@@ -18,8 +18,8 @@ internal sealed class FasterSegmentLog : IDisposable
     /// <summary>Bytes that FasterLog puts in front of an entry: its length.</summary>
     public const int EntryHeaderBytes = 4;
 
-    // Four pages: one that fills, and room for those that are being written.
-    private const int PagesInMemoryLog2 = 2;
+    // Two pages: the device writes at once, so the one before is out when the next begins. Nothing is read from them.
+    private const int PagesInMemoryLog2 = 1;
 
     private readonly WalDevice _device;
     private readonly FasterLog _log;
