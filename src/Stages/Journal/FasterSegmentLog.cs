@@ -18,8 +18,8 @@ internal sealed class FasterSegmentLog : IDisposable
     /// <summary>Bytes that FasterLog puts in front of an entry: its length.</summary>
     public const int EntryHeaderBytes = 4;
 
-    // Four pages: one that fills, and room for those that are being written.
-    private const int PagesInMemoryLog2 = 2;
+    // Two pages: the device writes at once, so the one before is out when the next begins. Nothing is read from them.
+    private const int PagesInMemoryLog2 = 1;
 
     private readonly WalDevice _device;
     private readonly FasterLog _log;
@@ -50,7 +50,7 @@ internal sealed class FasterSegmentLog : IDisposable
     /// <summary>Bytes of an entry in the log.</summary>
     public static int EntryBytes(int length) => EntryHeaderBytes + ((length + 3) & ~3);
 
-    /// <summary>True when entries of <paramref name="bytes"/>, none longer than a page, still fit into the file.</summary>
+    /// <summary>True when an entry that takes <paramref name="bytes"/> still fits into the file.</summary>
     public bool HasRoomFor(long bytes)
     {
         long tail = _log.TailAddress;
@@ -67,13 +67,13 @@ internal sealed class FasterSegmentLog : IDisposable
     public async ValueTask WriteOutAsync()
     {
         long tail = _log.TailAddress;
-        if (_log.CommittedUntilAddress >= tail) return;
         try
         {
-            _log.Commit(spinWait: false);
+            if (_log.FlushedUntilAddress < tail) _log.Commit(spinWait: false);
 
-            // The device writes synchronously, so the pages are usually out by now, without a wait.
-            if (_log.CommittedUntilAddress < tail) await _log.WaitForCommitAsync(tail);
+            // The device writes on the calling thread, so the pages are out by now; FasterLog's word that they are
+            // committed comes later, from the thread pool, and is not waited for.
+            if (_log.FlushedUntilAddress < tail && _device.Failure is null) await _log.WaitForCommitAsync(tail);
         }
         catch (CommitFailureException failed)
         {
@@ -81,6 +81,15 @@ internal sealed class FasterSegmentLog : IDisposable
         }
 
         if (_device.Failure is { } failure) throw new IOException("The WAL's device refused a write.", failure);
+    }
+
+    /// <summary>Waits until FasterLog is done with what was written out: disposing of it would spin until then.</summary>
+    public async ValueTask SettleAsync()
+    {
+        long tail = _log.TailAddress;
+        if (_log.CommittedUntilAddress >= tail) return;
+        _log.Commit(spinWait: false);
+        await _log.WaitForCommitAsync(tail);
     }
 
     public void Dispose()
@@ -110,6 +119,8 @@ internal sealed class FasterSegmentLog : IDisposable
             uint error = 0;
             try
             {
+                if ((long)destinationAddress + numBytesToWrite > _file.Length)
+                    throw new IOException("A record was appended without room for it.");
                 _file.Write((long)destinationAddress, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite));
             }
             catch (Exception fault)

@@ -30,7 +30,10 @@ public interface IWalDisk
     /// <summary>Reads a small file, or null when there is none.</summary>
     byte[]? TryReadSmallFile(string name);
 
-    /// <summary>Deletes a file; one that is not there counts as deleted. Open handles stay usable.</summary>
+    /// <summary>
+    /// Deletes a file; one that is not there counts as deleted. Durable on return: a torn tail that was given up must not
+    /// come back beside the records that took its place. Open handles stay usable.
+    /// </summary>
     void Delete(string name);
 
     /// <summary>Moves the named files into a fresh sibling directory and returns its path; durable on return.</summary>

@@ -49,8 +49,9 @@ public interface IWriteAheadLog : IAsyncDisposable
     int RecordBytes(int payloadBytes);
 
     /// <summary>
-    /// Makes room for <paramref name="bytes"/> of records (as counted by <see cref="RecordBytes"/>), opening the next
-    /// segment when needed. While the disk is full it waits for space, for a bounded time.
+    /// Makes room for one record of <paramref name="bytes"/> (as counted by <see cref="RecordBytes"/>), opening the next
+    /// segment when needed. While the disk is full it waits for space, for a bounded time; so call it, then
+    /// <see cref="Append"/>, record by record.
     /// </summary>
     /// <exception cref="Pipeline.Faults.StorageFaultException">The disk stayed full; nothing was appended.</exception>
     ValueTask ReserveAsync(long bytes, CancellationToken cancellation);

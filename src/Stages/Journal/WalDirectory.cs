@@ -53,9 +53,11 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     public IWalFile Create(string name, long sizeBytes)
     {
         string path = Path.Combine(Location, name);
-        SafeFileHandle handle = OpenNew(path, FileMode.Create);
+        SafeFileHandle? handle = null;
         try
         {
+            handle = OpenNew(path, FileMode.Create);
+
             // Zeros are written, not only promised by fallocate: the blocks are then mapped for good, and a later sync
             // of a record has no metadata to wait for.
             byte[] zeros = new byte[ZeroBytes];
@@ -67,7 +69,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
         }
         catch (IOException fault)
         {
-            handle.Dispose();
+            handle?.Dispose();
             File.Delete(path);
             throw IsFull(fault)
                 ? new WalDiskFullException($"No room for a WAL segment of {sizeBytes} bytes in {Location}.", fault)
@@ -108,7 +110,11 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     }
 
     /// <inheritdoc/>
-    public void Delete(string name) => File.Delete(Path.Combine(Location, name));
+    public void Delete(string name)
+    {
+        File.Delete(Path.Combine(Location, name));
+        SyncDirectory(Location);
+    }
 
     /// <inheritdoc/>
     public string SetAside(IReadOnlyList<string> names, string reason)

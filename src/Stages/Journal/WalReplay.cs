@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
@@ -14,7 +11,8 @@ namespace ZeroFlow.Stages.Journal;
 /// <remarks>
 /// What may be missing is what was never synced: a torn tail. What may not be missing is a record that a later one,
 /// in this segment or the next, proves to have been synced when it was written. FasterLog's own recovery is not used: it
-/// checks less and stays silent about what it drops.
+/// checks less and stays silent about what it drops. Nothing on the disk changes before the whole decision is made, and
+/// a file is deleted only when it is known what it holds.
 /// </remarks>
 internal sealed partial class WalReplay
 {
@@ -22,6 +20,8 @@ internal sealed partial class WalReplay
     private readonly byte[] _rootKey;
     private readonly Guid _storeId;
     private readonly ILogger _log;
+    private readonly List<WalSegment> _unneeded = [];
+    private readonly List<UnreadSegment> _unread = [];
 
     public WalReplay(IWalDisk disk, byte[] rootKey, Guid storeId, ILogger log)
     {
@@ -42,29 +42,27 @@ internal sealed partial class WalReplay
     public List<WalSegment> Run(Sequence committed, WalReplayed replayed)
     {
         List<WalSegment> segments = OpenSegments();
-        DropCommitted(segments, committed);
+        DropUnneeded(segments, committed);
         Sequence expected = committed.Next;
-        for (int i = 0; i < segments.Count; i++)
+        int i = 0;
+        for (; i < segments.Count && segments[i].Header.FirstSequence <= expected; i++)
         {
+            // Where the next segment begins, it is the truth: its writer had found that nothing valid lay from there on.
             WalSegment segment = segments[i];
-            if (segment.Header.FirstSequence > expected)
-            {
-                if (i == 0)
-                    throw Missing(expected, $"the first record in {_disk.Location} is {segment.Header.FirstSequence}");
-                GiveUpTail(segments, i, expected);
-                break;
-            }
-
-            var scan = new WalSegmentScan(segment, i == 0 ? segment.Header.FirstSequence : expected);
-            long end = scan.Run((in WalRecordHeader header, WalPosition position, ReadOnlySpan<byte> payload) =>
+            Sequence before = i + 1 < segments.Count ? segments[i + 1].Header.FirstSequence : new Sequence(ulong.MaxValue);
+            var scan = new WalSegmentScan(segment, before);
+            scan.Run((in WalRecordHeader header, WalPosition position, ReadOnlySpan<byte> payload) =>
             {
                 if (header.Sequence > committed) replayed(header, position, payload);
             });
             segment.LastSequence = scan.Last;
             expected = Sequence.Max(expected, scan.Last.Next);
-            if (i == segments.Count - 1) ProveTail(scan, end, expected);
         }
 
+        VerifyUnsynced(segments, i, expected);
+        GiveUpFrom(segments, i, expected);
+        foreach (WalSegment segment in _unneeded) Delete(segment.File, WalSegment.NameOf(segment.Header.Ordinal));
+        foreach (UnreadSegment unread in _unread) PutAway(unread);
         return segments;
     }
 
@@ -78,65 +76,104 @@ internal sealed partial class WalReplay
             IWalFile file = _disk.Open(name);
             byte[] first = new byte[WalSegmentHeader.Bytes];
             int read = file.Read(FasterSegmentLog.FirstAddress + FasterSegmentLog.EntryHeaderBytes, first);
-            switch (WalSegmentHeader.TryRead(_rootKey, first.AsSpan(0, read), out WalSegmentHeader? header))
+            ParseResult result = WalSegmentHeader.TryRead(_rootKey, first.AsSpan(0, read), out WalSegmentHeader? header);
+            if (result == ParseResult.Newer)
             {
-                case ParseResult.Ok when header!.StoreId == _storeId && header.Ordinal == ordinal:
-                    segments.Add(new WalSegment(header, file, _rootKey));
-                    break;
-                case ParseResult.Newer:
-                    throw new StorageFaultException(
-                        FaultKind.Invalid, $"The WAL segment {name} in {_disk.Location} has a newer format than this program knows. Use a newer ZeroFlow.");
-                default:
-                    // Prepared ahead and never used, or its first page was never synced: it holds nothing provable. A
-                    // gap that this leaves is found by the sequence of the next segment.
-                    LogUnused(name);
-                    file.Dispose();
-                    _disk.Delete(name);
-                    break;
+                throw new StorageFaultException(
+                    FaultKind.Invalid, $"The WAL segment {name} in {_disk.Location} has a newer format than this program knows. Use a newer ZeroFlow.");
             }
+
+            bool own = result == ParseResult.Ok && header!.StoreId == _storeId;
+            if (own && header!.Ordinal == ordinal) segments.Add(new WalSegment(header, file, _rootKey));
+            else _unread.Add(new UnreadSegment(name, ordinal, file, UsedBefore: own && header!.Ordinal < ordinal));
         }
 
         segments.Sort((a, b) => a.Header.Ordinal.CompareTo(b.Header.Ordinal));
         return segments;
     }
 
-    // A segment is not needed when the one behind it begins at or before what is needed.
-    private void DropCommitted(List<WalSegment> segments, Sequence committed)
+    // A segment is not needed when a later one begins at or before it, or at or before the first record that is needed:
+    // it is committed, or it was given up as a torn tail.
+    private void DropUnneeded(List<WalSegment> segments, Sequence committed)
     {
-        while (segments.Count > 1 && segments[1].Header.FirstSequence <= committed.Next) Delete(segments, 0);
+        var begins = new Sequence(ulong.MaxValue);
+        for (int i = segments.Count - 1; i >= 0; i--)
+        {
+            Sequence first = segments[i].Header.FirstSequence;
+            if (begins <= Sequence.Max(first, committed.Next))
+            {
+                _unneeded.Add(segments[i]);
+                segments.RemoveAt(i);
+            }
+            else
+            {
+                begins = first;
+            }
+        }
     }
 
-    // The records before segment i are not all there. That is a torn tail, and what follows it goes, too, unless
-    // something proves that it had been synced.
-    private void GiveUpTail(List<WalSegment> segments, int i, Sequence missing)
+    // The record `missing` is not there, and segments from `i` on lie behind it. Throws if anything proves that it was
+    // synced, or that the file which held it is gone: files do not vanish in a crash.
+    private void VerifyUnsynced(List<WalSegment> segments, int i, Sequence missing)
     {
-        var synced = Sequence.Zero;
-        for (int k = i - 1; k < segments.Count; k++)
+        if (i < segments.Count && FileIsGone(segments, i))
+            throw Missing(missing, $"the file before {WalSegment.NameOf(segments[i].Header.Ordinal)}, which begins at record {segments[i].Header.FirstSequence}, is gone");
+        Sequence synced = Sequence.Zero;
+        for (int k = Math.Max(0, i - 1); k < segments.Count; k++)
         {
-            synced = Sequence.Max(synced, segments[k].Header.SyncedThrough);
-            synced = Sequence.Max(synced, new WalSegmentScan(segments[k], missing).FindProof(missing));
+            WalSegmentHeader header = segments[k].Header;
+            synced = Sequence.Max(synced, header.SyncedThrough);
+            synced = Sequence.Max(
+                synced, WalSegmentScan.FindProof(segments[k].File, header.PageBytes, header.SessionCheck, missing));
         }
 
-        if (synced >= missing) throw Missing(missing, $"a later record proves that everything up to {synced} had been synced");
-        LogTornTail(missing.Value, segments.Count - i);
-        while (segments.Count > i) Delete(segments, i);
-    }
+        foreach (UnreadSegment unread in _unread)
+        {
+            synced = Sequence.Max(
+                synced, WalSegmentScan.FindProof(unread.File, WriteAheadLog.PageBytesMin, session: null, missing));
+        }
 
-    private void ProveTail(WalSegmentScan scan, long end, Sequence missing)
-    {
-        Sequence synced = scan.FindProof(missing);
         if (synced >= missing)
-        {
-            throw Missing(
-                missing, $"its place is address {end} of {WalSegment.NameOf(scan.Segment.Header.Ordinal)}, and a later record proves that everything up to {synced} had been synced");
-        }
+            throw Missing(missing, $"a later record proves that everything up to {synced} had been synced");
     }
 
-    private void Delete(List<WalSegment> segments, int index)
+    // Within one session, ordinals have no gaps.
+    private bool FileIsGone(List<WalSegment> segments, int i)
     {
-        segments[index].File.Dispose();
-        _disk.Delete(WalSegment.NameOf(segments[index].Header.Ordinal));
-        segments.RemoveAt(index);
+        int ordinal = segments[i].Header.Ordinal;
+        if (i == 0) return !_unread.Exists(unread => unread.Ordinal < ordinal);
+        WalSegmentHeader before = segments[i - 1].Header;
+        return before.Session == segments[i].Header.Session &&
+            ordinal - before.Ordinal - 1 > _unread.Count(u => u.Ordinal > before.Ordinal && u.Ordinal < ordinal);
+    }
+
+    private void GiveUpFrom(List<WalSegment> segments, int i, Sequence missing)
+    {
+        if (i == segments.Count) return;
+        LogTornTail(missing.Value, segments.Count - i);
+        _unneeded.AddRange(segments[i..]);
+        segments.RemoveRange(i, segments.Count - i);
+    }
+
+    // Deleted when it was prepared ahead and never begun; kept out of the way when it holds something that is not
+    // understood.
+    private void PutAway(UnreadSegment unread)
+    {
+        if (unread.UsedBefore || WalSegmentScan.IsZero(unread.File))
+        {
+            LogUnused(unread.Name);
+            Delete(unread.File, unread.Name);
+            return;
+        }
+
+        unread.File.Dispose();
+        LogUnread(unread.Name, _disk.SetAside([unread.Name], "unread-segment"));
+    }
+
+    private void Delete(IWalFile file, string name)
+    {
+        file.Dispose();
+        _disk.Delete(name);
     }
 
     private StorageFaultException Missing(Sequence sequence, string why) => StorageFaultException.Corrupt(
@@ -146,100 +183,12 @@ internal sealed partial class WalReplay
     [LoggerMessage(Level = LogLevel.Information, Message = "The WAL segment {Name} holds no records; it is removed.")]
     private partial void LogUnused(string name);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The WAL segment {Name} has no readable header and nothing that is known to be durable; it is kept in {Place}.")]
+    private partial void LogUnread(string name, string place);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "The WAL ends before record {Sequence}; {Segments} later segments that were never synced are dropped.")]
     private partial void LogTornTail(ulong sequence, int segments);
-}
 
-/// <summary>Walks the entries of one segment's file, page by page, as FasterLog laid them out.</summary>
-internal sealed class WalSegmentScan
-{
-    private readonly byte[] _page;
-    private readonly ChaCha20Poly1305 _cipher;
-    private byte[] _payload = new byte[4096];
-
-    public WalSegmentScan(WalSegment segment, Sequence expected)
-    {
-        Segment = segment;
-        _page = new byte[segment.Header.PageBytes];
-        _cipher = segment.NewCipher();
-        Last = new Sequence(expected.Value - 1);
-    }
-
-    public WalSegment Segment { get; }
-
-    /// <summary>The last whole record found.</summary>
-    public Sequence Last { get; private set; }
-
-    /// <summary>Visits the contiguous records; returns the address behind the last one.</summary>
-    public long Run(WalReplayed visit)
-    {
-        using (_cipher)
-        {
-            long end = 0;
-            for (long page = 0; page < Segment.File.Length; page += _page.Length)
-            {
-                int filled = Segment.File.Read(page, _page);
-                int from = page == 0 ? FirstRecordAt : 0;
-                int reached = WalkPage(page, from, filled, visit);
-
-                // An entry never spans pages, so the next page begins with one; if not with the next, this is the end.
-                if (page > 0 && reached == from) return end;
-                end = page + reached;
-            }
-
-            return end;
-        }
-    }
-
-    /// <summary>
-    /// Looks through the whole file for headers behind <paramref name="missing"/>, and returns the highest sequence that
-    /// any of them proves to have been synced.
-    /// </summary>
-    public Sequence FindProof(Sequence missing)
-    {
-        var proof = Sequence.Zero;
-        for (long at = 0; at < Segment.File.Length; at += _page.Length - WalRecordFormat.HeaderBytes)
-        {
-            int filled = Segment.File.Read(at, _page);
-            Span<uint> words = MemoryMarshal.Cast<byte, uint>(_page.AsSpan(0, filled));
-            for (int word = 0; word < words.Length;)
-            {
-                int found = words[word..].IndexOf(WalRecordFormat.Magic);
-                if (found < 0) break;
-                word += found;
-                if (WalRecordFormat.TryReadHeader(
-                        _page.AsSpan(word * 4, filled - (word * 4)), out WalRecordHeader header, out _, out ulong session, out Sequence synced) &&
-                    session == Segment.Header.SessionCheck && header.Sequence > missing)
-                    proof = Sequence.Max(proof, synced);
-                word++;
-            }
-        }
-
-        return proof;
-    }
-
-    private static int FirstRecordAt =>
-        (int)FasterSegmentLog.FirstAddress + FasterSegmentLog.EntryBytes(WalSegmentHeader.Bytes);
-
-    private int WalkPage(long page, int at, int filled, WalReplayed visit)
-    {
-        while (filled - at >= FasterSegmentLog.EntryHeaderBytes)
-        {
-            int length = BinaryPrimitives.ReadInt32LittleEndian(_page.AsSpan(at));
-            if (length < WalRecordFormat.HeaderBytes || length > filled - at - FasterSegmentLog.EntryHeaderBytes) break;
-            ReadOnlySpan<byte> record = _page.AsSpan(at + FasterSegmentLog.EntryHeaderBytes, length);
-            if (!WalRecordFormat.TryReadHeader(record, out WalRecordHeader header, out int payloadBytes, out ulong session, out _) ||
-                session != Segment.Header.SessionCheck || header.Sequence != Last.Next ||
-                length != WalRecordFormat.Bytes(payloadBytes))
-                break;
-            if (_payload.Length < payloadBytes) _payload = new byte[payloadBytes];
-            Span<byte> payload = _payload.AsSpan(0, payloadBytes);
-            if (!WalRecordFormat.TryOpen(_cipher, header.Sequence, record, payload)) break;
-            visit(header, new WalPosition(Segment.Header.Ordinal, page + at), payload);
-            Last = header.Sequence;
-            at += FasterSegmentLog.EntryBytes(length);
-        }
-
-        return at;
-    }
+    // A file whose header cannot be read, or is still that of an earlier use under another ordinal.
+    private sealed record UnreadSegment(string Name, int Ordinal, IWalFile File, bool UsedBefore);
 }

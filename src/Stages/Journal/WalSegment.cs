@@ -73,17 +73,14 @@ internal sealed class WalSegment : IDisposable
     /// <summary>Hands all that was appended to the operating system.</summary>
     public ValueTask HandOverAsync() => _log!.WriteOutAsync();
 
-    /// <summary>Ends appending; the memory of the log is given back, the file stays readable.</summary>
-    public void EndAppending()
+    /// <summary>Ends appending after a hand-over; the memory of the log is given back, the file stays readable.</summary>
+    public async ValueTask EndAppendingAsync()
     {
-        _log?.Dispose();
-        _log = null;
-        _appendCipher?.Dispose();
-        _appendCipher = null;
-        _scratch = [];
+        await _log!.SettleAsync();
+        EndAppending();
     }
 
-    /// <summary>Ends appending and closes the file.</summary>
+    /// <summary>Closes the file, and the log if it is still open: what was not handed over is lost.</summary>
     public void Dispose()
     {
         EndAppending();
@@ -133,4 +130,13 @@ internal sealed class WalSegment : IDisposable
     }
 
     public ChaCha20Poly1305 NewCipher() => new(_key);
+
+    private void EndAppending()
+    {
+        _log?.Dispose();
+        _log = null;
+        _appendCipher?.Dispose();
+        _appendCipher = null;
+        _scratch = [];
+    }
 }

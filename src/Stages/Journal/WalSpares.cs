@@ -36,10 +36,9 @@ internal sealed class WalSpares : IDisposable
     {
         cancellation.ThrowIfCancellationRequested();
         (string Name, IWalFile File) spare;
-        lock (_lock)
-        {
-            if (!_spares.TryPop(out spare)) return _disk.Create(name, _segmentBytes);
-        }
+        bool found;
+        lock (_lock) found = _spares.TryPop(out spare);
+        if (!found) return _disk.Create(name, _segmentBytes);
 
         // What a used file still holds carries other sequences under another salt: replay does not take it for records.
         _disk.Rename(spare.Name, name);

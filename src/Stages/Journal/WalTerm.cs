@@ -22,8 +22,9 @@ internal static class WalTermFile
     private const int HeadBytes = 28;
     private const int TermBytes = 20;
 
-    // Failed starts add a term each; older ones than this can no longer be the newest in the bucket.
-    private const int TermsMax = 64;
+    // Failed starts add a term each. Beyond this many the oldest of those go; the first term stays for ever, because it
+    // is the one that was in force, and still is if no start's seal ever reached the bucket.
+    private const int TermsMax = 1024;
 
     /// <summary>Reads the file, or null when there is none.</summary>
     /// <exception cref="StorageFaultException">It is damaged.</exception>
@@ -33,7 +34,7 @@ internal static class WalTermFile
         if (bytes is null) return null;
         if (bytes.Length < HeadBytes + 4 || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic ||
             BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(^4..)) != TableIdentity.Checksum(bytes.AsSpan(..^4)))
-            throw StorageFaultException.Corrupt($"The file {Name} in {disk.Location} is damaged; without it the WAL there cannot be replayed.");
+            throw Damaged(disk);
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(4)) != Version)
         {
             throw new StorageFaultException(
@@ -41,6 +42,7 @@ internal static class WalTermFile
         }
 
         int count = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(24));
+        if (count < 0 || bytes.Length != HeadBytes + ((long)count * TermBytes) + 4) throw Damaged(disk);
         var terms = new WriterTerm[count];
         for (int i = 0; i < count; i++)
         {
@@ -54,7 +56,7 @@ internal static class WalTermFile
     /// <summary>Replaces the file, durably.</summary>
     public static void Write(IWalDisk disk, WalTerm term)
     {
-        WriterTerm[] terms = [.. term.Terms.TakeLast(TermsMax)];
+        WriterTerm[] terms = [.. term.Terms.Take(1), .. term.Terms.Skip(1).TakeLast(TermsMax - 1)];
         byte[] bytes = new byte[HeadBytes + (terms.Length * TermBytes) + 4];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, Magic);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(4), Version);
@@ -70,4 +72,6 @@ internal static class WalTermFile
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(^4..), TableIdentity.Checksum(bytes.AsSpan(..^4)));
         disk.ReplaceSmallFile(Name, bytes);
     }
+    private static StorageFaultException Damaged(IWalDisk disk) => StorageFaultException.Corrupt(
+        $"The file {Name} in {disk.Location} is damaged; without it the WAL there cannot be replayed.");
 }

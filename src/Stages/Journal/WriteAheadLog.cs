@@ -22,8 +22,13 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     /// <summary>Largest payload of a record.</summary>
     public const int RecordPayloadBytesMax = 256 * 1024;
 
-    private const int PageBytesMin = 512 * 1024;
+    /// <summary>Smallest page of a segment's log; a record is smaller.</summary>
+    public const int PageBytesMin = 512 * 1024;
+
     private const int PageBytesMax = 4 * 1024 * 1024;
+
+    // FasterLog writes whole sectors: the last one has to lie in the file.
+    private const int SegmentBytesUnit = 4096;
 
     private static readonly TimeSpan FullDiskRetry = TimeSpan.FromMilliseconds(500);
 
@@ -36,8 +41,10 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     private readonly ILogger _log;
     private readonly WalSpares _spares;
     private readonly Lock _lock = new();
+    private readonly Lock _syncing = new();
     private readonly List<WalSegment> _sealed = [];
     private readonly List<WalSegment> _unsynced = [];
+    private readonly long _segmentBytes;
     private readonly int _pageBytes;
     private readonly CancellationTokenSource _closing = new();
     private WalSegment? _active;
@@ -60,9 +67,10 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _time = time;
         _entropy = entropy;
         _log = log;
-        _spares = new WalSpares(disk, options.WalSegmentBytes);
+        _segmentBytes = options.WalSegmentBytes / SegmentBytesUnit * SegmentBytesUnit;
+        _spares = new WalSpares(disk, _segmentBytes);
         _pageBytes = (int)Math.Clamp(
-            BitOperations.RoundUpToPowerOf2((ulong)options.WalSegmentBytes / 8), PageBytesMin, PageBytesMax);
+            BitOperations.RoundUpToPowerOf2((ulong)_segmentBytes / 8), PageBytesMin, PageBytesMax);
     }
 
     /// <inheritdoc/>
@@ -103,7 +111,6 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _epoch = epoch;
         _session = session;
         _chainNumber = chainNumber;
-        PrepareNext();
         await ActivateNextAsync(new Sequence(_handedOver + 1), cancellation);
     }
 
@@ -112,7 +119,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     {
         ThrowIfFailed();
         WalSegment active = _active!;
-        if (active.TailAddress > _options.WalSegmentBytes / 2 && _next is null) PrepareNext();
+        if (active.TailAddress > _segmentBytes / 2 && _next is null) PrepareNext();
         return active.HasRoomFor(bytes) ? ValueTask.CompletedTask : RollOverAsync(cancellation);
     }
 
@@ -140,38 +147,11 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     /// <inheritdoc/>
     public void Sync()
     {
-        ThrowIfFailed();
-        ulong point = Volatile.Read(ref _handedOver);
-        WalSegment[] rolled;
-        WalSegment active;
-        lock (_lock)
+        // One at a time: the kernel tells of a lost page once, and a second sync beside the failing one would succeed.
+        lock (_syncing)
         {
-            rolled = [.. _unsynced];
-            active = _active!;
-            foreach (WalSegment segment in rolled) segment.TryAddReference();
-            active.TryAddReference();
-        }
-
-        try
-        {
-            foreach (WalSegment segment in rolled) segment.File.Sync();
-            active.File.Sync();
-        }
-        catch (Exception fault)
-        {
-            // After a failed sync the kernel may have dropped the pages: a second try would lie.
-            throw Fail(fault);
-        }
-        finally
-        {
-            foreach (WalSegment segment in rolled) Drop(segment);
-            Drop(active);
-        }
-
-        lock (_lock)
-        {
-            foreach (WalSegment segment in rolled) _unsynced.Remove(segment);
-            if (point > _synced) Volatile.Write(ref _synced, point);
+            ThrowIfFailed();
+            SyncSegments();
         }
     }
 
@@ -233,15 +213,46 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _closing.Dispose();
     }
 
+    private void SyncSegments()
+    {
+        // The point is read before the segments are: a record up to it is in one of those, or was released.
+        ulong point = Volatile.Read(ref _handedOver);
+        WalSegment[] segments;
+        lock (_lock)
+        {
+            segments = [.. _unsynced, _active!];
+            foreach (WalSegment segment in segments) segment.TryAddReference();
+        }
+
+        try
+        {
+            foreach (WalSegment segment in segments) segment.File.Sync();
+        }
+        catch (Exception fault)
+        {
+            // After a failed sync the kernel may have dropped the pages: a second try would lie.
+            throw Fail(fault);
+        }
+        finally
+        {
+            foreach (WalSegment segment in segments) Drop(segment);
+        }
+
+        lock (_lock)
+        {
+            foreach (WalSegment segment in segments[..^1]) _unsynced.Remove(segment);
+            Volatile.Write(ref _synced, Math.Max(_synced, point));
+        }
+    }
+
     private async ValueTask RollOverAsync(CancellationToken cancellation)
     {
         WalSegment full = _active!;
 
         // First the new segment, then the switch: while the disk is full, the old one stays whole and active.
-        if (_next is null) PrepareNext();
         await HandOverAsync();
         await ActivateNextAsync(full.LastSequence.Next, cancellation);
-        full.EndAppending();
+        await full.EndAppendingAsync();
     }
 
     private async Task ActivateNextAsync(Sequence first, CancellationToken cancellation)
@@ -271,6 +282,8 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         long started = _time.GetTimestamp();
         for (bool told = false; ; told = true)
         {
+            // The one that was prepared ahead may have failed long ago, and there may be room by now.
+            if (_next is null or { IsFaulted: true }) PrepareNext();
             try
             {
                 IWalFile file = await _next!;
@@ -280,17 +293,19 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
             catch (WalDiskFullException full)
             {
                 if (!told) LogDiskFull(_disk.Location, full.Message);
-                PrepareNext();
                 if (_time.GetElapsedTime(started) >= _options.FullDiskPatience)
                 {
                     throw new StorageFaultException(
                         FaultKind.Full,
                         $"The local disk under {_disk.Location} has no room for the WAL; writes are refused until there is.", full);
                 }
-
-                await Task.Delay(FullDiskRetry, _time, cancellation);
-                if (_next is { IsFaulted: true }) PrepareNext();
             }
+            catch (Exception fault) when (fault is not OperationCanceledException)
+            {
+                throw Fail(fault);
+            }
+
+            await Task.Delay(FullDiskRetry, _time, cancellation);
         }
     }
 
