@@ -94,8 +94,8 @@ internal sealed class StoreBench : IAsyncDisposable
         string fresh = NewDirectory();
         if (!loseWal)
         {
-            foreach (string file in Directory.EnumerateFiles(WalOf(store.Host)))
-                File.Copy(file, Path.Combine(fresh, Path.GetFileName(file)));
+            foreach (string name in store.Directory.List().Where(name => name != "lock"))
+                File.Copy(Path.Combine(WalOf(store.Host), name), Path.Combine(fresh, name));
         }
 
         _walOf[store.Host] = fresh;
@@ -134,6 +134,8 @@ internal sealed class RunningStore(
     public SeverableObjectStore Way => way;
 
     public CrashableWalDisk Disk => disk;
+
+    public WalDirectory Directory => directory;
 
     // Makes the export, or finds it again, and compares it with the image from now on.
     public async Task<TestDisk> AttachAsync(

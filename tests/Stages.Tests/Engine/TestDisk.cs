@@ -20,8 +20,8 @@ internal sealed class TestDisk(IBlockDevice device, BufferPool buffers, byte[] i
     }
 
     // Starts a write whose answer may never come; the image does not know of it.
-    public Task BeginWriteAsync(long offset, byte[] bytes, CancellationToken cancellation = default) =>
-        device.WriteAsync(offset, Lease(bytes), false, cancellation).AsTask();
+    public Task BeginWriteAsync(long offset, byte[] bytes) =>
+        device.WriteAsync(offset, Lease(bytes), false, StoreBench.Cancellation).AsTask();
 
     public Task FillAsync(long offset, int length, byte stamp)
     {
