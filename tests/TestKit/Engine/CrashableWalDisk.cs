@@ -10,14 +10,16 @@ public sealed class CrashableWalDisk(IWalDisk disk) : IWalDisk, IDisposable
 {
     private readonly ReaderWriterLockSlim _alive = new();
     private bool _isCut;
+    private int _syncs;
 
     /// <summary>While set, every sync of a file fails with it.</summary>
     public IOException? SyncFault { get; set; }
 
+    /// <summary>While set, every write to a file fails with it and has no effect.</summary>
+    public IOException? WriteFault { get; set; }
+
     /// <summary>Syncs of files so far.</summary>
     public int Syncs => Volatile.Read(ref _syncs);
-
-    private int _syncs;
 
     /// <inheritdoc/>
     public string Location => disk.Location;
@@ -91,6 +93,7 @@ public sealed class CrashableWalDisk(IWalDisk disk) : IWalDisk, IDisposable
             try
             {
                 if (owner._isCut) throw new IOException("This process was killed.");
+                if (owner.WriteFault is { } fault) throw fault;
                 file.Write(offset, bytes);
             }
             finally
