@@ -22,6 +22,7 @@ internal sealed partial class AckGate : IDisposable
     private readonly Lock _lock = new();
     private readonly ITimer _heartbeat;
     private long _lastBeat;
+    private int _stalls;
     private volatile Task? _proof;
 
     /// <param name="time">The clock and the heartbeat.</param>
@@ -58,20 +59,28 @@ internal sealed partial class AckGate : IDisposable
 
     private void Beat()
     {
+        // The clock is read first: a stop between the look and the beat must not pass for a beat in time.
+        long now = _time.GetTimestamp();
         Look();
-        Volatile.Write(ref _lastBeat, _time.GetTimestamp());
+        Volatile.Write(ref _lastBeat, now);
     }
 
     private void Look()
     {
-        TimeSpan gap = _time.GetElapsedTime(Volatile.Read(ref _lastBeat));
-        if (gap <= _threshold) return;
+        if (_time.GetElapsedTime(Volatile.Read(ref _lastBeat)) <= _threshold) return;
         lock (_lock)
         {
-            if (_proof is not null || _time.GetElapsedTime(_lastBeat) <= _threshold) return;
-            _lastBeat = _time.GetTimestamp();
-            LogClosed(gap.TotalSeconds);
-            _proof = ProveAsync();
+            TimeSpan gap = _time.GetElapsedTime(_lastBeat);
+            if (gap <= _threshold) return;
+            _stalls++;
+            if (_proof is null)
+            {
+                LogClosed(gap.TotalSeconds);
+                _proof = ProveAsync();
+            }
+
+            // Last: whoever sees this beat, and therefore no gap, sees the closed gate, too.
+            Volatile.Write(ref _lastBeat, _time.GetTimestamp());
         }
     }
 
@@ -80,8 +89,10 @@ internal sealed partial class AckGate : IDisposable
         await Task.Yield();
         try
         {
-            await _proveOwnership(_supervisor.Stopping);
-            lock (_lock) _proof = null;
+            while (!await TryProveAsync())
+            {
+            }
+
             LogOpened();
         }
         catch (Exception fault)
@@ -89,6 +100,21 @@ internal sealed partial class AckGate : IDisposable
             // The failed proof stays in place: nothing is acknowledged any more.
             if (!_supervisor.Stopping.IsCancellationRequested) _supervisor.Fail("ownership", fault);
             throw;
+        }
+    }
+
+    // False when the process stood still again meanwhile: what the bucket answered may be as old as that.
+    private async Task<bool> TryProveAsync()
+    {
+        int stalls;
+        lock (_lock) stalls = _stalls;
+        await _proveOwnership(_supervisor.Stopping);
+        Look();
+        lock (_lock)
+        {
+            if (_stalls != stalls) return false;
+            _proof = null;
+            return true;
         }
     }
 
