@@ -33,6 +33,7 @@ public sealed class OracleTests
         TestDisk[] disks = [await AttachAsync(store, 0), await AttachAsync(store, 1)];
         await Task.WhenAll(disks.SelectMany((disk, d) => Enumerable.Range(0, Regions).Select(
             region => Task.Run(() => LoadAsync(disk, region, new Random((seed * 100) + (d * 10) + region), 60)))));
+        bench.Objects.Faults = StoreFaults.None;
         foreach (TestDisk disk in disks) await disk.CheckAllAsync();
         Assert.Contains(bench.Objects.Calls, c => c.Operation == StoreOperation.Delete && c.Key.StartsWith("chain/", StringComparison.Ordinal));
 
@@ -52,19 +53,21 @@ public sealed class OracleTests
     {
         await using var bench = new StoreBench();
         bench.Options = Tight(bench.Options);
-        bench.Objects.Faults = new StoreFaults { LatencyMin = TimeSpan.FromMilliseconds(1), LatencyMax = TimeSpan.FromMilliseconds(10) };
         byte[][] images = [new byte[Region * Regions], new byte[Region * Regions]];
         for (int round = 0; round < 4; round++)
         {
             RunningStore store = await bench.OpenAsync();
             TestDisk[] disks = [await AttachAsync(store, 0, images[0]), await AttachAsync(store, 1, images[1])];
+            bench.Objects.Faults = StoreFaults.None;
             foreach (TestDisk disk in disks) await disk.CheckAllAsync();
+            bench.Objects.Faults = new StoreFaults { LatencyMax = TimeSpan.FromMilliseconds(10) };
             var random = new Random((seed * 10) + round);
             await Task.WhenAll(disks.SelectMany(disk => Enumerable.Range(0, Regions).Select(
                 region => LoadAsync(disk, region, new Random(random.Next()), 8))));
             await bench.CrashAsync(store);
         }
 
+        bench.Objects.Faults = StoreFaults.None;
         await CheckAfterAsync(bench, loseWal: false, images[0], images[1]);
     }
 

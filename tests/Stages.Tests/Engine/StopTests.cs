@@ -120,6 +120,79 @@ public sealed class StopTests
         await other.Find("disk", disk.Image).CheckAllAsync();
     }
 
+    // Each writer stops at its first refusal; whatever was answered before is in the bucket.
+    [Fact]
+    public async Task A_stop_under_load_answers_everybody_and_publishes_what_was_answered()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk");
+        Task<int>[] writers = [.. Enumerable.Range(0, 8).Select(w => Task.Run(() => WriteUntilClosedAsync(disk, w)))];
+        await Task.Delay(50, StoreBench.Cancellation);
+        StopReport report = await store.StopAsync(TimeSpan.FromHours(1));
+        int[] answered = await Task.WhenAll(writers).WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
+        Assert.All(answered, count => Assert.InRange(count, 1, int.MaxValue));
+        Assert.Equal(new StopReport(true, 0), report);
+        await store.DisposeAsync();
+        Assert.Equal(0, bench.Buffers.RentedBytes);
+
+        // A write that was refused may be there all the same: the image takes it over where it is.
+        RunningStore other = await bench.OpenAsync("another host");
+        TestDisk after = other.Find("disk", disk.Image);
+        for (int w = 0; w < 8; w++)
+        {
+            byte[] slot = await after.ReadAsync(w * 65536, 8192);
+            Assert.Contains(BitConverter.ToInt32(slot), new[] { answered[w], answered[w] + 1 });
+        }
+    }
+
+    // Giving up the wait gives nothing else up: room and buffers come back, and the store goes on.
+    [Fact]
+    public async Task Operations_that_are_cancelled_while_they_wait_leave_nothing_behind()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { WalBytes = 256 * 1024, PublishInterval = TimeSpan.FromSeconds(1) };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", level: DurabilityLevel.Published);
+        bench.Objects.Outage = ObjectStoreErrorKind.Transient;
+        using var impatient = new CancellationTokenSource();
+        Task[] operations =
+        [
+            .. Enumerable.Range(0, 10).Select(i =>
+                disk.Device.WriteAsync(i * 65536, bench.Buffers.Rent(65536), false, impatient.Token).AsTask()),
+            .. Enumerable.Range(0, 10).Select(_ => disk.Device.FlushAsync(impatient.Token).AsTask()),
+        ];
+        await Task.Delay(100, StoreBench.Cancellation);
+        await impatient.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => Task.WhenAll(operations).WaitAsync(StoreBench.Soon, StoreBench.Cancellation));
+        Assert.DoesNotContain(operations, o => o.IsFaulted);
+        bench.Objects.Outage = null;
+        await disk.FillAsync(0, 1 << 20, 7);
+        await disk.FlushAsync();
+        await disk.CheckAsync(0, 1 << 20);
+        Assert.Equal(new StopReport(true, 0), await store.StopAsync(TimeSpan.FromHours(1)));
+        await store.DisposeAsync();
+        Assert.Equal(0, bench.Buffers.RentedBytes);
+    }
+
+    private static async Task<int> WriteUntilClosedAsync(TestDisk disk, int writer)
+    {
+        for (int number = 1; ; number++)
+        {
+            byte[] bytes = new byte[8192];
+            BitConverter.TryWriteBytes(bytes, number);
+            try
+            {
+                await disk.WriteAsync(writer * 65536, bytes);
+            }
+            catch (StorageFaultException closing) when (closing.Kind == FaultKind.Closing)
+            {
+                return number - 1;
+            }
+        }
+    }
+
     private static async Task AssertClosingAsync(Task operation)
     {
         StorageFaultException fault = await Assert.ThrowsAsync<StorageFaultException>(

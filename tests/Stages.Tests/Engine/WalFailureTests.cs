@@ -1,6 +1,7 @@
 using Xunit;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Stages.Tests.Engine;
@@ -63,6 +64,45 @@ public sealed class WalFailureTests
         await AssertUnavailableAsync(disk.FlushAsync());
         await AssertUnavailableAsync(flush);
         await AssertUnavailableAsync(Task.WhenAll(writes));
+    }
+
+    // Nothing is lost by a full disk: writes wait a while, then fail, and go on when there is room.
+    [Fact]
+    public async Task A_full_disk_refuses_writes_after_its_patience_and_takes_them_again_when_there_is_room()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { FullDiskPatience = TimeSpan.FromSeconds(2) };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk");
+        bench.Objects.Outage = ObjectStoreErrorKind.Transient;
+        store.Disk.IsFull = true;
+        int written = 0;
+        StorageFaultException? full = null;
+        for (; full is null && written < 100; written++)
+        {
+            try
+            {
+                await disk.FillAsync(written * 40_000, 40_000, (byte)(written + 1));
+            }
+            catch (StorageFaultException fault)
+            {
+                full = fault;
+            }
+        }
+
+        Assert.Equal(FaultKind.Full, full?.Kind);
+        Assert.False(store.Store.Fatal.IsCompleted);
+        await disk.FlushAsync();
+        await disk.CheckAllAsync();
+
+        store.Disk.IsFull = false;
+        for (int i = 0; i < 40; i++) await disk.FillAsync(i * 50_000, 50_000, (byte)(200 + (i % 50)));
+        await disk.CheckAllAsync();
+        bench.Objects.Outage = null;
+        Assert.Equal(new StopReport(true, 0), await store.StopAsync(TimeSpan.FromHours(1)));
+        await store.DisposeAsync();
+        Assert.Equal(0, bench.Buffers.RentedBytes);
+        await (await bench.OpenAsync("another host")).Find("disk", disk.Image).CheckAllAsync();
     }
 
     private static async Task AssertFatalAsync(RunningStore store)

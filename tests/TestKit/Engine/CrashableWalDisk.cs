@@ -18,6 +18,9 @@ public sealed class CrashableWalDisk(IWalDisk disk) : IWalDisk, IDisposable
     /// <summary>While set, every write to a file fails with it and has no effect.</summary>
     public IOException? WriteFault { get; set; }
 
+    /// <summary>While set, there is no room for another file.</summary>
+    public bool IsFull { get; set; }
+
     /// <summary>Syncs of files so far.</summary>
     public int Syncs => Volatile.Read(ref _syncs);
 
@@ -36,8 +39,9 @@ public sealed class CrashableWalDisk(IWalDisk disk) : IWalDisk, IDisposable
     public IReadOnlyList<string> List() => Alive(disk.List);
 
     /// <inheritdoc/>
-    public IWalFile Create(string name, long sizeBytes) =>
-        Alive(() => new CrashableFile(this, disk.Create(name, sizeBytes)));
+    public IWalFile Create(string name, long sizeBytes) => Alive(() => IsFull
+        ? throw new WalDiskFullException($"No room in {Location}.")
+        : new CrashableFile(this, disk.Create(name, sizeBytes)));
 
     /// <inheritdoc/>
     public void Rename(string from, string to) => Alive(() => disk.Rename(from, to));
