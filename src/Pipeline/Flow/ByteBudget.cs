@@ -70,22 +70,15 @@ public sealed class ByteBudget
     /// <summary>Gives <paramref name="bytes"/> back and lets waiters in.</summary>
     public void Return(long bytes)
     {
-        List<Waiter>? served = null;
+        List<Waiter>? served;
         lock (_lock)
         {
             _used -= bytes;
             if (_used < 0) throw new InvalidOperationException("More bytes were returned to a budget than were taken.");
-            while (_waiters.First is { } first && Fits(first.Value.Bytes))
-            {
-                _used += first.Value.Bytes;
-                _waiters.RemoveFirst();
-                first.Value.Node = null;
-                (served ??= []).Add(first.Value);
-            }
+            served = LetIn();
         }
 
-        if (served is null) return;
-        foreach (Waiter waiter in served) waiter.TrySetResult();
+        Signal(served);
     }
 
     /// <summary>Fails every waiter and every later <see cref="TakeAsync"/> with <paramref name="fault"/>.</summary>
@@ -105,6 +98,26 @@ public sealed class ByteBudget
 
     private bool Fits(long bytes) => _used == 0 || bytes <= LimitBytes - _used;
 
+    private List<Waiter>? LetIn()
+    {
+        List<Waiter>? served = null;
+        while (_waiters.First is { } first && Fits(first.Value.Bytes))
+        {
+            _used += first.Value.Bytes;
+            _waiters.RemoveFirst();
+            first.Value.Node = null;
+            (served ??= []).Add(first.Value);
+        }
+
+        return served;
+    }
+
+    private static void Signal(List<Waiter>? served)
+    {
+        if (served is null) return;
+        foreach (Waiter waiter in served) waiter.TrySetResult();
+    }
+
     private async ValueTask WaitAsync(Waiter waiter, CancellationToken cancellation)
     {
         using CancellationTokenRegistration registration = cancellation.UnsafeRegister(
@@ -119,14 +132,19 @@ public sealed class ByteBudget
 
     private void Abandon(Waiter waiter, CancellationToken token)
     {
+        List<Waiter>? served;
         lock (_lock)
         {
             if (waiter.Node is null) return;
             _waiters.Remove(waiter.Node);
             waiter.Node = null;
+
+            // Those behind a large request may fit; there may be no return to let them in later.
+            served = LetIn();
         }
 
         waiter.TrySetCanceled(token);
+        Signal(served);
     }
 
     private sealed class Waiter(long bytes) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)

@@ -85,7 +85,8 @@ internal sealed class CutStage : IDisposable
     public void Enqueue(WriteRecord record)
     {
         long payload = record.Header.Kind == WalRecordKind.Data ? record.Header.Length : 0;
-        Put(new CutItem(record));
+        if (!_queue.Writer.TryWrite(new CutItem(record)))
+            throw new StorageFaultException(FaultKind.Closing, "The cut stage takes nothing more: the store is closing.");
         long before = Interlocked.Add(ref _pendingBytes, payload) - payload;
 
         // The loop is woken to start timing, and when another cut is full; not for every record.
@@ -95,7 +96,8 @@ internal sealed class CutStage : IDisposable
     /// <summary>A barrier: what was enqueued before it is cut without waiting for more.</summary>
     public void Barrier()
     {
-        Put(new CutItem(null));
+        // A queue that takes no more is cut to its end all the same.
+        _queue.Writer.TryWrite(new CutItem(null));
         Wake();
     }
 
@@ -147,12 +149,6 @@ internal sealed class CutStage : IDisposable
     private bool IsFull => _openBytes >= _options.TableBytes || _open.Count >= RecordsMax;
 
     private TimeSpan Age => _time.GetElapsedTime(_openedAt);
-
-    private void Put(CutItem item)
-    {
-        if (!_queue.Writer.TryWrite(item) && !_queue.Reader.Completion.IsCompleted)
-            throw new StorageFaultException(FaultKind.Unavailable, "The cut stage takes nothing more: the store is closing.");
-    }
 
     private void Wake()
     {

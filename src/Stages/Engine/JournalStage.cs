@@ -137,7 +137,7 @@ internal sealed class JournalStage
         catch (Exception fault)
         {
             _supervisor.Fail("journal", fault);
-            return _supervisor.Cause ?? fault;
+            return Explain(fault);
         }
 
         try
@@ -148,9 +148,14 @@ internal sealed class JournalStage
         }
         catch (Exception fault)
         {
-            return fault;
+            return Explain(fault);
         }
     }
+
+    private Exception Explain(Exception fault) => _supervisor.Cause ??
+        (fault is OperationCanceledException
+            ? new StorageFaultException(FaultKind.Closing, "The store is closing.", fault)
+            : fault);
 
     private async ValueTask AppendAsync()
     {

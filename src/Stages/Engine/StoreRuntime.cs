@@ -29,6 +29,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
     private readonly ConcurrentDictionary<uint, ExportDevice> _exports = new();
     private readonly OpenedStore _opened;
     private readonly StoreComponents _parts;
+    private readonly SequenceFrontier _stable;
     private readonly SequenceFrontier _published;
     private readonly Admission _admission;
     private readonly AckGate _gate;
@@ -86,14 +87,14 @@ internal sealed class StoreRuntime : IAsyncDisposable
                 state, opened.Session, opened.Wal, _published, _admission, _cutter, Supervisor, _diskCache, _checkpointer));
 
         // The front.
-        var stable = new SequenceFrontier(opened.LastSequence);
+        _stable = new SequenceFrontier(opened.LastSequence);
         _journal = new JournalStage(
             opened.Wal, _cutter, _gate, _admission, Supervisor, opened.DirtyMemory, parts.Time, parts.Metrics,
             opened.LastSequence);
-        _sync = new SyncStage(opened.Wal, _journal, stable, Supervisor, parts.Time, parts.Metrics);
+        _sync = new SyncStage(opened.Wal, _journal, _stable, Supervisor, parts.Time, parts.Metrics);
         Front = new WriteFront(_admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal);
 
-        Supervisor.OnFatal(stable.Fault);
+        Supervisor.OnFatal(_stable.Fault);
         Supervisor.OnFatal(_published.Fault);
         Supervisor.OnFatal(_admission.Fault);
         StoreGauges.Register(parts.Metrics.Meter, this, opened.Wal);
@@ -152,14 +153,10 @@ internal sealed class StoreRuntime : IAsyncDisposable
 
     public async Task<StopReport> StopAsync(TimeSpan timeout)
     {
+        var closing = new StorageFaultException(FaultKind.Closing, "The store is closing.");
         Front.Close();
+        _admission.Fault(closing);
         _journal.Complete();
-        await _journalLoop;
-        _sync.Complete();
-        await _syncLoop;
-        if (Supervisor.Cause is null) _opened.Wal.Sync();
-
-        _cutter.Complete();
         Task drained = DrainAsync();
         try
         {
@@ -174,6 +171,10 @@ internal sealed class StoreRuntime : IAsyncDisposable
         Supervisor.Stop();
         await drained;
         await _checkpointer.WhenIdleAsync();
+
+        // Whoever still waits, waits for what this process does no more.
+        _stable.Fault(closing);
+        _published.Fault(closing);
         return new StopReport(left == 0, left);
     }
 
@@ -190,6 +191,11 @@ internal sealed class StoreRuntime : IAsyncDisposable
 
     private async Task DrainAsync()
     {
+        await _journalLoop;
+        _sync.Complete();
+        await _syncLoop;
+        SyncForTheLastTime();
+        _cutter.Complete();
         await _cutLoop;
         _graph.Complete();
         await _graph.Completion;
@@ -200,6 +206,22 @@ internal sealed class StoreRuntime : IAsyncDisposable
         if (parts.CacheDirectory is not { } directory || options.DiskCacheBytes == 0) return null;
         var cache = new FrameDiskCacheOptions { Directory = directory, DiskBytes = options.DiskCacheBytes };
         return new FrameDiskCache(cache, parts.Buffers, parts.Time, log);
+    }
+
+    private void SyncForTheLastTime()
+    {
+        if (Supervisor.Cause is not null) return;
+        Sequence point = _journal.Appended;
+        try
+        {
+            _opened.Wal.Sync();
+            _stable.AdvanceTo(point);
+        }
+        catch (Exception fault)
+        {
+            // The bucket may still take what the disk did not: the stop goes on.
+            Supervisor.Fail("sync", fault);
+        }
     }
 
     private int ChunkBytesOf(ExportId id) => _exports[id.Value].Info.ChunkBytes;

@@ -92,7 +92,7 @@ internal sealed class WriteFront
     /// </summary>
     public ValueTask FlushAsync(DurabilityLevel level, CancellationToken cancellation)
     {
-        if (_supervisor.Cause is { } cause) return ValueTask.FromException(cause);
+        if (Refusal() is { } refusal) return ValueTask.FromException(refusal);
         Sequence point = _journal.Appended;
         ValueTask reached;
         if (level == DurabilityLevel.Published)

@@ -1,0 +1,156 @@
+using Xunit;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+
+namespace ZeroFlow.Stages.Tests.Engine;
+
+public sealed class ExportTests
+{
+    [Theory]
+    [InlineData("", 4096)]
+    [InlineData("with@at", 4096)]
+    [InlineData("line\nfeed", 4096)]
+    [InlineData("nul\0", 4096)]
+    [InlineData("ok", 0)]
+    [InlineData("ok", 511)]
+    [InlineData("ok", 1000)]
+    [InlineData("ok", -512)]
+    [InlineData("ok", long.MinValue)]
+    [InlineData("ok", (16L << 40) + 512)]
+    public async Task Names_and_sizes_that_are_not_allowed_are_refused_in_a_sentence(string name, long size)
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        StorageFaultException fault = await EnsureFailsAsync(store, name, size);
+        Assert.Equal(FaultKind.Invalid, fault.Kind);
+        Assert.EndsWith(".", fault.Message, StringComparison.Ordinal);
+        Assert.Empty(store.Store.List());
+    }
+
+    // The bound is on the bytes of the name, not on its letters.
+    [Fact]
+    public async Task The_longest_name_and_the_extreme_sizes_are_allowed()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        await EnsureAsync(store, new string('n', 255), 512);
+        await EnsureAsync(store, "large", 16L << 40);
+        Assert.Equal(FaultKind.Invalid, (await EnsureFailsAsync(store, new string('n', 256), 512)).Kind);
+        Assert.Equal(FaultKind.Invalid, (await EnsureFailsAsync(store, new string('ß', 128), 512)).Kind);
+        Assert.Equal(["large", new string('n', 255)], store.Store.List().Select(e => e.Name));
+    }
+
+    [Fact]
+    public async Task Another_size_is_refused_and_the_sentence_names_both()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        await EnsureAsync(store, "disk", 1 << 20);
+        StorageFaultException fault = await EnsureFailsAsync(store, "disk", 2 << 20);
+        Assert.Equal(
+            "The export 'disk' exists with 1048576 bytes; 2097152 were asked for. Give the size that it has.", fault.Message);
+        await EnsureAsync(store, "disk", 1 << 20);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Exports_and_their_levels_outlive_a_kill_from_the_WAL_and_from_the_bucket(bool publish)
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromHours(1) };
+        RunningStore store = await bench.OpenAsync();
+        ExportInfo first = await EnsureAsync(store, "first", 1 << 20);
+        await EnsureAsync(store, "second", 2 << 20, DurabilityLevel.Published);
+        Assert.Equal(first with { Level = DurabilityLevel.Published }, await EnsureAsync(store, "first", 1 << 20, DurabilityLevel.Published));
+        Assert.True(store.Store.TryOpen("first", out IBlockDevice? device));
+        Assert.Equal(DurabilityLevel.Published, device.Info.Level);
+        IReadOnlyList<ExportInfo> before = store.Store.List();
+        if (publish) await device.FlushAsync(StoreBench.Cancellation);
+        await bench.CrashAsync(store, loseWal: publish);
+
+        RunningStore again = await bench.OpenAsync();
+        Assert.Equal(before, again.Store.List());
+        Assert.Equal(3u, (await EnsureAsync(again, "third", 4096)).Id.Value);
+    }
+
+    [Fact]
+    public async Task The_same_export_asked_for_many_times_at_once_is_made_once()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        ExportInfo[] infos = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => EnsureAsync(store, "disk", 4096)));
+        Assert.Single(infos.Distinct());
+        Assert.Single(store.Store.List());
+    }
+
+    [Fact]
+    public async Task The_empty_name_stands_for_the_only_export()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        Assert.False(store.Store.TryOpen("", out _));
+        await EnsureAsync(store, "one", 4096);
+        Assert.True(store.Store.TryOpen("", out IBlockDevice? device));
+        Assert.Equal("one", device.Info.Name);
+        await EnsureAsync(store, "two", 4096);
+        Assert.False(store.Store.TryOpen("", out _));
+        Assert.False(store.Store.TryOpen("ONE", out _));
+    }
+
+    [Fact]
+    public async Task Ranges_beyond_the_end_are_refused_and_give_their_buffers_back()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromHours(1) };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", 4096);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => disk.BeginWriteAsync(4000, new byte[97]));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => disk.BeginWriteAsync(-1, new byte[1]));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => disk.BeginWriteAsync(long.MaxValue, new byte[1]));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => disk.ReadAsync(1, 4096));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => disk.ZeroAsync(0, long.MaxValue));
+        disk.Device.Prefetch(new BlockRange(long.MaxValue, long.MaxValue));
+        disk.Device.Prefetch(new BlockRange(-5, 10));
+        Assert.Equal(0, bench.Buffers.RentedBytes);
+    }
+
+    // Runs of data and holes, wherever the bytes are: in the WAL, in a table, or nowhere.
+    [Fact]
+    public async Task Block_status_tells_data_from_holes_in_the_WAL_as_in_tables()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromHours(1) };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", 1 << 20, DurabilityLevel.Published);
+        await disk.FillAsync(10_000, 30_000, 1);
+        await disk.ZeroAsync(20_000, 5_000);
+        AssertRuns(disk);
+        await disk.FlushAsync();
+        AssertRuns(disk);
+        await disk.FillAsync(20_000, 5_000, 2);
+        BlockStatus[] runs = new BlockStatus[8];
+        Assert.Equal(3, disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 8));
+        Assert.Equal([new(10_000, true), new(30_000, false), new((1 << 20) - 40_000, true)], runs[..3]);
+    }
+
+    private static void AssertRuns(TestDisk disk)
+    {
+        BlockStatus[] runs = new BlockStatus[8];
+        int count = disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 8);
+        Assert.Equal(
+            [new(10_000, true), new(10_000, false), new(5_000, true), new(15_000, false), new((1 << 20) - 40_000, true)],
+            runs[..count]);
+        Assert.Equal(2, disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 2));
+        Assert.Equal([new(10_000, true), new(10_000, false)], runs[..2]);
+    }
+
+    private static Task<ExportInfo> EnsureAsync(
+        RunningStore store, string name, long size, DurabilityLevel level = DurabilityLevel.Journaled) =>
+        store.Store.EnsureExportAsync(name, size, level, StoreBench.Cancellation)
+            .WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
+
+    private static Task<StorageFaultException> EnsureFailsAsync(RunningStore store, string name, long size) =>
+        Assert.ThrowsAsync<StorageFaultException>(() => EnsureAsync(store, name, size));
+}
