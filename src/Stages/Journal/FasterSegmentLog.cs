@@ -101,7 +101,8 @@ internal sealed class FasterSegmentLog : IDisposable
     /// <summary>FasterLog's device: plain positioned writes on the calling thread. Syncing is the WAL's business.</summary>
     private sealed class WalDevice : StorageDeviceBase
     {
-        private const uint SectorBytes = 512;
+        // Whole pages of the page cache: writing a part of one that was evicted would first read it from the disk.
+        private const uint SectorBytes = 4096;
         private const uint Failed = uint.MaxValue;
 
         private readonly IWalFile _file;

@@ -12,8 +12,11 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
 {
     private const string LockName = "lock";
     private const int ZeroBytes = 1024 * 1024;
+    private const int ZeroBytesUnsyncedMax = 8 * ZeroBytes;
     private const int ErrorNoSpace = 28;
     private const int ErrorQuota = 122;
+    private const int ErrorNotSupported = 95;
+    private const int ErrorWouldBlock = 11;
     private const int LockExclusiveNonBlocking = 2 | 4;
     private const UnixFileMode FileMode600 = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
@@ -31,6 +34,11 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
             SyncDirectory(Location);
             SyncDirectory(Path.GetDirectoryName(Location) ?? "/");
         }
+        catch (IOException fault) when (fault.HResult == ErrorWouldBlock)
+        {
+            // .NET takes a shared lock when it opens a file, and meets the exclusive one of the other process.
+            throw InUse();
+        }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw new StorageFaultException(FaultKind.Invalid, $"The directory {Location} for the WAL cannot be used: {fault.Message}", fault);
@@ -38,8 +46,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
 
         if (Flock(_lock, LockExclusiveNonBlocking) == 0) return;
         _lock.Dispose();
-        throw new StorageFaultException(
-            FaultKind.Invalid, $"The directory {Location} is in use by another ZeroFlow; give each server a data directory of its own.");
+        throw InUse();
     }
 
     /// <inheritdoc/>
@@ -53,23 +60,20 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     public IWalFile Create(string name, long sizeBytes)
     {
         string path = Path.Combine(Location, name);
-        SafeFileHandle? handle = null;
+        SafeFileHandle handle = OpenNew(path, FileMode.Create);
         try
         {
-            handle = OpenNew(path, FileMode.Create);
-
-            // Zeros are written, not only promised by fallocate: the blocks are then mapped for good, and a later sync
-            // of a record has no metadata to wait for.
-            byte[] zeros = new byte[ZeroBytes];
-            for (long at = 0; at < sizeBytes; at += ZeroBytes)
-                RandomAccess.Write(handle, zeros.AsSpan(0, (int)Math.Min(ZeroBytes, sizeBytes - at)), at);
+            // A full disk shows here, before the rest of it is used up by zeros that would be deleted again.
+            if (Fallocate(handle, 0, 0, sizeBytes) != 0 && Marshal.GetLastPInvokeError() is int error and not ErrorNotSupported)
+                throw new IOException(Marshal.GetPInvokeErrorMessage(error), error);
+            WriteZeros(handle, sizeBytes);
             RandomAccess.FlushToDisk(handle);
             SyncDirectory(Location);
             return new WalFile(handle);
         }
         catch (IOException fault)
         {
-            handle?.Dispose();
+            handle.Dispose();
             File.Delete(path);
             throw IsFull(fault)
                 ? new WalDiskFullException($"No room for a WAL segment of {sizeBytes} bytes in {Location}.", fault)
@@ -133,6 +137,9 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     /// <inheritdoc/>
     public void Dispose() => _lock.Dispose();
 
+    private StorageFaultException InUse() => new(
+        FaultKind.Invalid, $"The directory {Location} is in use by another ZeroFlow; give each server a data directory of its own.");
+
     private static SafeFileHandle OpenNew(string path, FileMode mode)
     {
         SafeFileHandle handle = File.OpenHandle(path, mode, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
@@ -140,13 +147,26 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
         return handle;
     }
 
+    // Zeros are written, not only promised by fallocate: the blocks are then mapped for good, and a later sync of a
+    // record has no metadata to wait for. They go to the disk in portions, so that no other sync waits behind all of them.
+    private static void WriteZeros(SafeFileHandle handle, long sizeBytes)
+    {
+        byte[] zeros = new byte[ZeroBytes];
+        for (long at = 0; at < sizeBytes; at += ZeroBytes)
+        {
+            RandomAccess.Write(handle, zeros.AsSpan(0, (int)Math.Min(ZeroBytes, sizeBytes - at)), at);
+            if (at % ZeroBytesUnsyncedMax == ZeroBytesUnsyncedMax - ZeroBytes) RandomAccess.FlushToDisk(handle);
+        }
+    }
+
     private static bool IsFull(IOException fault) => (fault.HResult & 0xFFFF) is ErrorNoSpace or ErrorQuota;
 
     // .NET opens no directories: their entries are made durable through the system's own calls.
     private static void SyncDirectory(string path)
     {
-        const int directoryReadOnly = 0x10000 | 0x80000;
-        using SafeFileHandle handle = OpenRaw(path, directoryReadOnly);
+        // O_DIRECTORY is left out: its value differs between processors.
+        const int readOnlyCloseOnExec = 0x80000;
+        using SafeFileHandle handle = OpenRaw(path, readOnlyCloseOnExec);
         if (handle.IsInvalid || Fsync(handle) != 0)
             throw new IOException($"The directory {path} cannot be synced (error {Marshal.GetLastPInvokeError()}).");
     }
@@ -159,6 +179,9 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     private static partial int Fdatasync(SafeFileHandle handle);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static partial int Fallocate(SafeFileHandle handle, int mode, long offset, long length);
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int Flock(SafeFileHandle handle, int operation);

@@ -35,6 +35,12 @@ internal sealed class WalSegment : IDisposable
     /// <summary>The last record appended, or found by recovery.</summary>
     public Sequence LastSequence { get; set; }
 
+    /// <summary>
+    /// True when this process wrote it from the start: then all its records are released with it. One found by replay may
+    /// end in records that were dropped, whose sequences are given out again; its file is not used again.
+    /// </summary>
+    public bool IsOwn { get; private set; }
+
     public static string NameOf(int ordinal) => ordinal.ToString($"D{OrdinalDigits}", CultureInfo.InvariantCulture) + Suffix;
 
     public static bool TryParseName(string name, out int ordinal)
@@ -47,6 +53,7 @@ internal sealed class WalSegment : IDisposable
     /// <summary>Makes this the active segment: writes its header.</summary>
     public void BeginAppending(byte[] rootKey)
     {
+        IsOwn = true;
         _log = new FasterSegmentLog(File, Header.PageBytes);
         _appendCipher = new ChaCha20Poly1305(_key);
         byte[] header = new byte[WalSegmentHeader.Bytes];

@@ -45,12 +45,12 @@ internal sealed class WalSpares : IDisposable
         return spare.File;
     }
 
-    /// <summary>Takes a file that nobody reads any more.</summary>
-    public void Give(string name, IWalFile file)
+    /// <summary>Takes a file that nobody reads any more; one that is not <paramref name="reusable"/> is deleted.</summary>
+    public void Give(string name, IWalFile file, bool reusable)
     {
         lock (_lock)
         {
-            if (!_closed && _spares.Count < SparesMax && file.Length == _segmentBytes)
+            if (reusable && !_closed && _spares.Count < SparesMax && file.Length == _segmentBytes)
             {
                 _spares.Push((name, file));
                 return;

@@ -264,7 +264,18 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
             _storeId, _epoch, _session, _lastOrdinal, first, new Sequence(Volatile.Read(ref _synced)), _chainNumber,
             _pageBytes, salt);
         var segment = new WalSegment(header, file, _rootKey);
-        segment.BeginAppending(_rootKey);
+        try
+        {
+            // The header is stable before the first record: a file without one is then known to hold nothing.
+            segment.BeginAppending(_rootKey);
+            await segment.HandOverAsync();
+            file.Sync();
+        }
+        catch (Exception fault)
+        {
+            throw Fail(fault);
+        }
+
         lock (_lock)
         {
             if (_active is { } full)
@@ -319,7 +330,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
 
     private void Drop(WalSegment segment)
     {
-        if (segment.DropReference()) _spares.Give(WalSegment.NameOf(segment.Header.Ordinal), segment.File);
+        if (segment.DropReference()) _spares.Give(WalSegment.NameOf(segment.Header.Ordinal), segment.File, segment.IsOwn);
     }
 
     private void ThrowIfFailed()
