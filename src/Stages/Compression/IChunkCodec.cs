@@ -3,7 +3,7 @@ namespace ZeroFlow.Stages.Compression;
 /// <summary>
 /// Compresses chunks to single zstd frames and back. Thread-safe: contexts are pooled inside, one per concurrent call.
 /// </summary>
-/// <remarks>Every implementation reads what every other one wrote; which of them runs is no part of the format.</remarks>
+/// <remarks>Every implementation reads what every other one wrote: which one runs is no part of the format.</remarks>
 public interface IChunkCodec : IDisposable
 {
     /// <summary>Name and version of the library that does the work, for the log.</summary>

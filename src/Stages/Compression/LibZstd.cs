@@ -50,7 +50,8 @@ internal sealed class ZstdCompressContext() : SafeHandle(0, ownsHandle: true)
     {
         var context = new ZstdCompressContext();
         context.SetHandle(LibZstd.CreateCompressContext());
-        return context.IsInvalid ? throw new InsufficientMemoryException("libzstd has no memory for a context.") : context;
+        if (context.IsInvalid) throw new InsufficientMemoryException("libzstd has no memory for a context.");
+        return context;
     }
 
     protected override bool ReleaseHandle() => LibZstd.FreeCompressContext(handle) == 0;
@@ -65,7 +66,8 @@ internal sealed class ZstdDecompressContext() : SafeHandle(0, ownsHandle: true)
     {
         var context = new ZstdDecompressContext();
         context.SetHandle(LibZstd.CreateDecompressContext());
-        return context.IsInvalid ? throw new InsufficientMemoryException("libzstd has no memory for a context.") : context;
+        if (context.IsInvalid) throw new InsufficientMemoryException("libzstd has no memory for a context.");
+        return context;
     }
 
     protected override bool ReleaseHandle() => LibZstd.FreeDecompressContext(handle) == 0;

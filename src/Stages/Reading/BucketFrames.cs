@@ -72,7 +72,7 @@ internal sealed class BucketFrames : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _gets.Dispose();
 
-    /// <summary>Opens a frame; when its bytes are wrong it fetches them once more, for the way here may be to blame.</summary>
+    /// <summary>Opens a frame. Wrong bytes are fetched once more, for the way here may be to blame.</summary>
     private async ValueTask<BufferLease> OpenAsync(
         FrameRef frame, Memory<byte> sealedBytes, CancellationToken stopping)
     {
@@ -137,12 +137,12 @@ internal sealed class BucketFrames : IDisposable
             ObjectStoreErrorKind.Denied => new StorageFaultException(
                 FaultKind.Unavailable, $"The credentials may not read {range}; check them: {cause.Message}", cause),
             ObjectStoreErrorKind.StoreMissing => new StorageFaultException(
-                FaultKind.Unavailable, $"The bucket is not there to read {range}; check its name: {cause.Message}", cause),
+                FaultKind.Unavailable, $"The bucket is not there; check its name: cannot read {range}: {cause.Message}", cause),
             _ => new StorageFaultException(
                 FaultKind.Unavailable, $"The bucket does not deliver {range} at present: {cause.Message}", cause),
         };
     }
 }
 
-/// <summary>Takes a frame that was fetched: sealed bytes are borrowed, the reference to the plain ones is the callee's.</summary>
+/// <summary>Takes a fetched frame: sealed bytes are borrowed, the reference to the plain ones is the callee's.</summary>
 internal delegate void FrameLanded(FrameFlight flight, ReadOnlySpan<byte> sealedBytes, BufferLease plain);

@@ -15,6 +15,8 @@ namespace ZeroFlow.Stages.Reading;
 /// error to it. Each block carries a checksum in memory, and a block that was never written, cannot be read, or
 /// is not what was written reads as zeros, which FASTER takes for "no such record". The first I/O error
 /// ends all I/O, deletes the files, and goes to the owner.</para>
+/// <para>FASTER deletes segments behind the scenes and may be late. The bound of the disk is this device's to keep: it
+/// deletes the oldest file before it makes one too many, and what is gone reads as zeros.</para>
 /// <para>I/O runs on the thread pool, because FASTER issues it while it holds an epoch.</para>
 /// </remarks>
 internal sealed class FrameCacheDevice : StorageDeviceBase
@@ -25,6 +27,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     private const string FilePrefix = "frames.log.";
 
     private readonly string _directory;
+    private readonly int _segmentsMax;
     private readonly Action<Exception> _onFailure;
     private readonly ConcurrentDictionary<int, Segment> _segments = new();
     private readonly Lock _creating = new();
@@ -32,12 +35,16 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     private int _pending;
     private volatile bool _stopped;
 
-    /// <summary>Makes the device in an existing directory and deletes the files of an earlier one.</summary>
+    /// <summary>
+    /// Makes the device, of at most <paramref name="segmentsMax"/> files, in an existing directory, and deletes the
+    /// files of an earlier one.
+    /// </summary>
     /// <exception cref="IOException">An old file cannot be deleted.</exception>
-    public FrameCacheDevice(string directory, Action<Exception> onFailure)
+    public FrameCacheDevice(string directory, int segmentsMax, Action<Exception> onFailure)
         : base(Path.Combine(directory, "frames.log"), BlockBytes, Devices.CAPACITY_UNSPECIFIED)
     {
         _directory = directory;
+        _segmentsMax = segmentsMax;
         _onFailure = onFailure;
         foreach (string old in Directory.EnumerateFiles(directory, FilePrefix + "*")) File.Delete(old);
     }
@@ -62,10 +69,9 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     /// <inheritdoc/>
     public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result)
     {
-        lock (_creating) _removedBelow = Math.Max(_removedBelow, segment + 1);
         try
         {
-            if (_segments.TryRemove(segment, out Segment? removed)) Delete(removed);
+            lock (_creating) RemoveThrough(segment);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
@@ -79,7 +85,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     public async Task StopAsync(TimeProvider time)
     {
         _stopped = true;
-        // The buffers belong to FASTER's pages, which are freed after this. Transfers last microseconds to milliseconds.
+        // The buffers belong to FASTER's pages, which are freed after this. Transfers last milliseconds at most.
         while (Volatile.Read(ref _pending) > 0) await Task.Delay(TimeSpan.FromMilliseconds(1), time);
         DeleteAll();
     }
@@ -131,11 +137,22 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         {
             if (segmentId < _removedBelow || _stopped) return null;
             if (_segments.TryGetValue(segmentId, out segment)) return segment;
+            RemoveThrough(segmentId - _segmentsMax);
             string path = Path.Combine(_directory, FilePrefix + segmentId);
             SafeFileHandle handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read);
             segment = new Segment(path, handle, (int)(SegmentSize / BlockBytes));
             _segments[segmentId] = segment;
             return segment;
+        }
+    }
+
+    /// <summary>Deletes the segments up to <paramref name="last"/> for good. Called under the lock.</summary>
+    private void RemoveThrough(int last)
+    {
+        _removedBelow = Math.Max(_removedBelow, last + 1);
+        foreach (int segment in _segments.Keys)
+        {
+            if (segment <= last && _segments.TryRemove(segment, out Segment? removed)) Delete(removed);
         }
     }
 

@@ -54,9 +54,9 @@ internal sealed class FrameDiskCache : IAsyncDisposable
         try
         {
             if (options.DiskBytes < options.DiskBytesMin)
-                throw new IOException($"{options.DiskBytes} bytes are less than the {options.DiskBytesMin} that it needs");
+                throw new IOException($"{options.DiskBytes} bytes are fewer than the {options.DiskBytesMin} it needs");
             Directory.CreateDirectory(options.Directory);
-            _device = new FrameCacheDevice(options.Directory, TurnOff);
+            _device = new FrameCacheDevice(options.Directory, options.SegmentsMax, TurnOff);
             _store = OpenStore(options, _device);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
@@ -226,13 +226,13 @@ internal sealed class FrameDiskCache : IAsyncDisposable
     }
 
     /// <summary>
-    /// Lets the oldest segments go, one early: FASTER deletes files behind the scenes, and the bound holds meanwhile.
+    /// Lets the oldest segments go, one early, so that FASTER forgets them before their files have to go.
     /// </summary>
     private void EvictOldest()
     {
         long segmentBytes = _options.SegmentBytes;
         long tailSegment = _store!.Log.TailAddress / segmentBytes;
-        long firstSegment = tailSegment - (_options.DiskBytes / segmentBytes) + 2;
+        long firstSegment = tailSegment - _options.SegmentsMax + 2;
         if (firstSegment > _store.Log.BeginAddress / segmentBytes)
             _store.Log.ShiftBeginAddress(firstSegment * segmentBytes, snapToPageStart: false, truncateLog: true);
     }
@@ -260,6 +260,6 @@ internal sealed class FrameDiskCache : IAsyncDisposable
             _options.Directory, fault.Message);
     }
 
-    /// <summary>A frame to put in, a frame to forget (no bytes), or a mark that tells when all before it is done.</summary>
+    /// <summary>A frame to put in, a frame to forget (no bytes), or a mark that tells when all before is done.</summary>
     private readonly record struct FrameChange(long Key, BufferLease? Frame, TaskCompletionSource? Drained);
 }

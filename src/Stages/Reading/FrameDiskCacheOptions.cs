@@ -9,7 +9,7 @@ internal sealed record FrameDiskCacheOptions
     /// <summary>Most bytes of files.</summary>
     public required long DiskBytes { get; init; }
 
-    /// <summary>Most bytes of the log kept in memory: what was just put in, on its way to the disk. A power of two.</summary>
+    /// <summary>Most bytes of the log in memory: what is on its way to the disk. A power of two.</summary>
     public int MemoryBytes { get; init; } = 32 * 1024 * 1024;
 
     /// <summary>
@@ -24,12 +24,15 @@ internal sealed record FrameDiskCacheOptions
     public int InsertQueueBytes { get; init; } = 16 * 1024 * 1024;
 
     /// <summary>
-    /// Bytes of one file, the unit in which the oldest frames go: between a page and 256 MiB, about a 32nd of the whole.
+    /// Bytes of one file, the unit in which the oldest frames go: a page to 256 MiB, about a 32nd of the whole.
     /// </summary>
     internal long SegmentBytes =>
         Math.Clamp(PowerOfTwoAtMost(DiskBytes / 32), PageBytes, Math.Max(PageBytes, 256L * 1024 * 1024));
 
-    /// <summary>Memory for the log, less than asked for when the disk is small: the disk must hold several times as much.</summary>
+    /// <summary>Most files at once.</summary>
+    internal int SegmentsMax => (int)(DiskBytes / SegmentBytes);
+
+    /// <summary>Memory for the log: less than asked for when the disk is small, which must hold far more.</summary>
     internal long LogMemoryBytes => Math.Min(MemoryBytes, PowerOfTwoAtMost(DiskBytes / 4));
 
     /// <summary>
@@ -38,10 +41,10 @@ internal sealed record FrameDiskCacheOptions
     /// </summary>
     internal long IndexBytes => PowerOfTwoAtMost(Math.Clamp(DiskBytes / 512, 4096, 64L * 1024 * 1024));
 
-    /// <summary>Most frame bytes that fit a page beside the header of a record (8), its key (8) and its length (4).</summary>
+    /// <summary>Most frame bytes that fit a page beside a record's header (8), key (8) and length (4).</summary>
     internal int FrameBytesMax => PageBytes - 64;
 
-    /// <summary>Fewest bytes of disk with which the log works: four pages of memory, and four times that on disk.</summary>
+    /// <summary>Fewest bytes of disk with which the log works: four times as many as four pages in memory.</summary>
     internal long DiskBytesMin => 16L * PageBytes;
 
     private static long PowerOfTwoAtMost(long value) =>

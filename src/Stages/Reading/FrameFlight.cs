@@ -8,7 +8,8 @@ namespace ZeroFlow.Stages.Reading;
 /// </summary>
 internal sealed class FrameFlight(FrameRef frame, int waiters)
 {
-    private readonly TaskCompletionSource<BufferLease> _landing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<BufferLease> _landing =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
     private BufferLease? _result;
     private int _waiters = waiters;

@@ -129,7 +129,8 @@ internal sealed class FrameReader : IAsyncDisposable
             }
 
             ThreadPool.UnsafeQueueUserWorkItem(
-                static work => _ = work.Reader.PrefetchRunAsync(work.Run, work.Cost), (Reader: this, Run: run, Cost: cost),
+                static work => _ = work.Reader.PrefetchRunAsync(work.Run, work.Cost),
+                (Reader: this, Run: run, Cost: cost),
                 preferLocal: false);
         }
     }

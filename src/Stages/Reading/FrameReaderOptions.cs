@@ -4,7 +4,7 @@ namespace ZeroFlow.Stages.Reading;
 internal sealed record FrameReaderOptions
 {
     /// <summary>Most ranged GETs that reads which somebody waits for have under way.</summary>
-    /// <remarks>32 GETs of 128 KiB at 30 ms are 136 MB/s; a client with fewer requests in flight never waits here.</remarks>
+    /// <remarks>32 GETs of 128 KiB at 30 ms are 136 MB/s; fewer requests in flight never wait here.</remarks>
     public int GetsMax { get; init; } = 32;
 
     /// <summary>Most ranged GETs that read-ahead has under way, besides the others.</summary>

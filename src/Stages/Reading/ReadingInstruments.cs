@@ -3,7 +3,7 @@ using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Stages.Reading;
 
-/// <summary>The instruments of the read path. They read plain counters when somebody asks, and cost nothing before.</summary>
+/// <summary>The instruments of the read path. They read plain counters when somebody asks.</summary>
 internal static class ReadingInstruments
 {
     public static void Register(
@@ -17,7 +17,7 @@ internal static class ReadingInstruments
         metrics.Meter.CreateObservableCounter(
             "zeroflow.cache.evictions", () => memory.Evictions, "{frame}", "Frames that left memory to make room.");
         metrics.Meter.CreateObservableCounter(
-            "zeroflow.cache.drops", () => disk?.Drops ?? 0, "{frame}", "Frames that the disk cache was too busy to take.");
+            "zeroflow.cache.drops", () => disk?.Drops ?? 0, "{frame}", "Frames that the disk cache did not take.");
         metrics.Meter.CreateObservableGauge(
             "zeroflow.cache.enabled", () => disk is { IsOn: true } ? 1 : 0, null,
             "Whether the disk cache is in use; it turns itself off when its disk fails.");

@@ -189,7 +189,7 @@ public sealed class ChunkCodecTests
         var random = new Random(seed);
         var text = new StringBuilder(size + 64);
         while (text.Length < size)
-            text.Append("customer-").Append(random.Next(100_000)).Append("|pending|2026-01-").Append(random.Next(28)).Append('|');
+            text.Append(string.Create(null, $"customer-{random.Next(100_000)}|pending|2026-01-{random.Next(28)}|"));
         return Encoding.ASCII.GetBytes(text.ToString(0, size));
     }
 }

@@ -19,7 +19,8 @@ public sealed class FrameDiskCacheTests : IDisposable
     public async Task What_was_put_in_comes_out()
     {
         await using FrameDiskCache cache = Open();
-        foreach (int length in new[] { 1, 17, 4112, 20_000, 60_000 }) cache.Insert(new FrameKey(0, length), Frame(length));
+        foreach (int length in new[] { 1, 17, 4112, 20_000, 60_000 })
+            cache.Insert(new FrameKey(0, length), Frame(length));
         await cache.DrainAsync(Stop);
         foreach (int length in new[] { 1, 17, 4112, 20_000, 60_000 })
             Assert.Equal(Frame(length), await ReadAsync(cache, new FrameKey(0, length), length));
@@ -57,7 +58,8 @@ public sealed class FrameDiskCacheTests : IDisposable
     public async Task Frames_beyond_the_memory_of_the_log_come_from_disk()
     {
         await using FrameDiskCache cache = Open();
-        for (int frame = 0; frame < 300; frame++) await InsertAsync(cache, new FrameKey(0, frame), Frame(10_000 + frame));
+        for (int frame = 0; frame < 300; frame++)
+            await InsertAsync(cache, new FrameKey(0, frame), Frame(10_000 + frame));
         Assert.InRange(cache.BytesOnDisk, 2 << 20, DiskBytes);
         for (int frame = 0; frame < 300; frame++)
             Assert.Equal(Frame(10_000 + frame), await ReadAsync(cache, new FrameKey(0, frame), 10_000 + frame));

@@ -227,7 +227,10 @@ public sealed class FrameReaderTests
             if (ReferenceEquals(instrument.Meter, rig.Metrics.Meter)) self.EnableMeasurementEvents(instrument);
         };
         listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
-            seen[string.Join('/', [instrument.Name, .. tags.ToArray().Select(static tag => (string)tag.Value!)])] = value);
+        {
+            string[] names = [instrument.Name, .. tags.ToArray().Select(static tag => (string)tag.Value!)];
+            seen[string.Join('/', names)] = value;
+        });
         listener.Start();
         listener.RecordObservableInstruments();
         Assert.Equal(1, seen["zeroflow.cache.requests/memory/hit"]);
