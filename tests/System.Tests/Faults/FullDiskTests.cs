@@ -10,8 +10,9 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
     private const string Disk = "disk";
     private const int Bytes = 64 * 1024 * 1024;
 
-    // Somebody else fills the disk that the log is on: writes wait, then fail with a clear reason; what was
-    // acknowledged before, and whatever is acknowledged after there is room again, is there.
+    // Somebody else fills the disk that the log is on while the bucket is away, so that no segment comes free: writes
+    // wait, then fail with a clear reason; what was acknowledged before, and whatever is acknowledged after there is
+    // room again, is there.
     [Fact]
     public async Task A_full_disk_holds_writes_back_and_loses_no_acknowledged_one()
     {
@@ -21,14 +22,14 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
         await Tool.RunAsync("mount", "-t", "tmpfs", "-o", "size=96m", "none", data);
         try
         {
-            var settings = new ServerSettings(
-                await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), data)
+            string store = folder.Make("store");
+            var settings = new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(store), data)
             {
                 Exports = [$"{Disk}:{Bytes}:journaled"],
                 Tuning = new Dictionary<string, string>
                 {
                     ["WalSegmentBytes"] = "4M",
-                    ["WalBytes"] = "64M",
+                    ["WalBytes"] = "256M",
                     ["FullDiskPatience"] = "1s",
                     ["TableBytes"] = "1M",
                     ["PublishInterval"] = "200ms",
@@ -36,7 +37,7 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
                 },
             };
             var history = new ImageHistory(Disk, 1, Bytes, new Sequencer());
-            await FillUnderLoadAsync(settings, history, Path.Combine(data, "ballast"));
+            await FillUnderLoadAsync(settings, history, store, Path.Combine(data, "ballast"));
             await using var again = await ZeroFlowServer.StartAsync(settings);
             await Crashes.AssertKeptAsync(again, history, Promise.Acknowledged, "after the disk was full");
             await WriteAsync(again, history);
@@ -48,16 +49,22 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
         }
     }
 
-    private static async Task FillUnderLoadAsync(ServerSettings settings, ImageHistory history, string ballast)
+    private static async Task FillUnderLoadAsync(
+        ServerSettings settings, ImageHistory history, string store, string ballast)
     {
         await using var server = await ZeroFlowServer.StartAsync(settings);
-        var running = new Load(history, 3) { Connections = 2, Depth = 2 }.RunAsync(server.Port, CancellationToken.None);
+        using var stop = new CancellationTokenSource();
+        var running = new Load(history, 3) { Connections = 2, Depth = 2 }.RunAsync(server.Port, stop.Token);
         await Task.Delay(1000, TestContext.Current.CancellationToken);
+        string away = store + ".away";
+        Directory.Move(store, away);
         var filling = FillAsync(ballast, running);
 
         // The load ends when the server answers a write with an error, or ends itself.
         var error = await Record.ExceptionAsync(() => running.WaitAsync(TimeSpan.FromSeconds(60)));
+        await stop.CancelAsync();
         await filling;
+        Directory.Move(away, store);
         if (error is NbdException answer) Assert.True(answer.Code is 28 or 5, answer.Message);
         else Assert.True(error is null, $"{error}\n{server.Log}");
         Refusals.AssertSays(server, "full|no space");
