@@ -125,7 +125,7 @@ public sealed class FencingTests
         Task write = disk.BeginWriteAsync(4096, new byte[4096]);
         await AssertFencedAsync(flush);
         await AssertFencedAsync(write);
-        Assert.Equal(FaultKind.Fenced, (await first.Store.Fatal.WaitAsync(StoreBench.Soon, StoreBench.Cancellation)).Kind);
+        await AssertFatalAsync(first);
         await AssertFencedAsync(disk.BeginWriteAsync(0, new byte[512]));
     }
 
@@ -160,7 +160,8 @@ public sealed class FencingTests
         string from = bench.Objects.Keys("chain/")[^1];
         var late = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         bool isFirst = true;
-        bench.Objects.BeforeCall = (call, _) => isFirst && call.Operation == StoreOperation.Create ? late.Task : Task.CompletedTask;
+        bench.Objects.BeforeCall = (call, _) =>
+            isFirst && call.Operation == StoreOperation.Create ? late.Task : Task.CompletedTask;
         for (int i = 0; i < 4; i++) await old.FillAsync(i * 65536, 65536, (byte)(i + 1));
         await Task.Delay(100, StoreBench.Cancellation);
         Assert.Equal(from, bench.Objects.Keys("chain/")[^1]);
@@ -168,7 +169,7 @@ public sealed class FencingTests
         isFirst = false;
         RunningStore second = await bench.OpenAsync("b");
         late.SetResult();
-        Assert.Equal(FaultKind.Fenced, (await first.Store.Fatal.WaitAsync(StoreBench.Soon, StoreBench.Cancellation)).Kind);
+        await AssertFatalAsync(first);
         TestDisk current = second.Find("disk", committed);
         await current.CheckAllAsync();
         await current.FillAsync(0, 512, 9);
@@ -194,7 +195,8 @@ public sealed class FencingTests
             await disk.FillAsync(0, 4096, 1);
             await disk.FlushAsync();
             bench.Objects.FailNext(
-                new StoreFault(ObjectStoreErrorKind.ObjectMissing), 1, c => c.Operation == StoreOperation.Read && c.Key == raced);
+                new StoreFault(ObjectStoreErrorKind.ObjectMissing), 1,
+                c => c.Operation == StoreOperation.Read && c.Key == raced);
         };
         RunningStore second = await bench.OpenAsync("b");
         Assert.NotNull(bench.Objects.Peek(raced!));
@@ -228,7 +230,9 @@ public sealed class FencingTests
         }
 
         Assert.True(BitConverter.ToInt32(disk.Image) > 8);
-        Assert.Contains(bench.Objects.Calls, c => c.Operation == StoreOperation.Delete && c.Key.StartsWith("chain/", StringComparison.Ordinal));
+        Assert.Contains(
+            bench.Objects.Calls,
+            c => c.Operation == StoreOperation.Delete && c.Key.StartsWith("chain/", StringComparison.Ordinal));
     }
 
     // Two sectors always carry the same number: one write covers both. A server that takes over has to win the race for
@@ -251,6 +255,12 @@ public sealed class FencingTests
                 return number - 1;
             }
         }
+    }
+
+    private static async Task AssertFatalAsync(RunningStore store)
+    {
+        StorageFaultException cause = await store.Store.Fatal.WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
+        Assert.Equal(FaultKind.Fenced, cause.Kind);
     }
 
     private static async Task AssertFencedAsync(Task operation)
