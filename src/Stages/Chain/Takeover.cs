@@ -47,8 +47,16 @@ internal sealed partial class Takeover
         while (true)
         {
             StoreState state = await _walker.WalkAsync(cancellation);
-            TakeoverResult? result = await SealAtEndAsync(state, session, recordIntent, cancellation);
-            if (result is not null) return result;
+            try
+            {
+                TakeoverResult? result = await SealAtEndAsync(state, session, recordIntent, cancellation);
+                if (result is not null) return result;
+            }
+            catch (ObjectStoreException gone) when (gone.Kind == ObjectStoreErrorKind.ObjectMissing)
+            {
+                // Deleted between its listing and its reading: a living writer's garbage collection is ahead.
+                LogOvertaken(state.Position.ToString(), gone.Message);
+            }
         }
     }
 
@@ -93,6 +101,9 @@ internal sealed partial class Takeover
 
     [LoggerMessage(Level = LogLevel.Information, Message = "This server writes epoch {Epoch}; its seal stands at {Position}.")]
     private partial void LogTaken(uint epoch, string position);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The takeover at {Position} was overtaken by garbage collection ({Reason}) and starts over.")]
+    private partial void LogOvertaken(string position, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Another server ({Session}) took the store over at {Position}; taking over from it.")]
     private partial void LogOtherSeal(string position, Guid session);

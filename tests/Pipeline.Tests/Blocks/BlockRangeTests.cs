@@ -50,7 +50,9 @@ public sealed class BlockRangeTests
         ArbMap.Default.GeneratorFor<long>()).ToArbitrary();
 
     private static Arbitrary<BlockRange> Small =>
-        (from offset in Gen.Choose(0, 63) from length in Gen.Choose(0, 64 - offset) select new BlockRange(offset, length))
+        (from offset in Gen.Choose(0, 63)
+         from length in Gen.Choose(0, 64 - offset)
+         select new BlockRange(offset, length))
         .ToArbitrary();
 
     private static IEnumerable<long> Bytes(BlockRange range)

@@ -43,7 +43,8 @@ public sealed class BackgroundLoopTests
     {
         var faults = new List<Exception>();
         await BackgroundLoop.Start(
-            _ => Task.FromCanceled(new CancellationToken(true)), faults.Add, CancellationToken.None).WaitAsync(Soon, Token);
+            _ => Task.FromCanceled(new CancellationToken(true)), faults.Add, CancellationToken.None)
+            .WaitAsync(Soon, Token);
         Assert.IsAssignableFrom<OperationCanceledException>(Assert.Single(faults));
     }
 

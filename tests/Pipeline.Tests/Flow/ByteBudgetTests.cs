@@ -118,8 +118,8 @@ public sealed class ByteBudgetTests
         var cause = new InvalidOperationException("gone");
         budget.Fault(cause);
         Assert.Same(cause, await Assert.ThrowsAsync<InvalidOperationException>(() => waiting));
-        Assert.Same(
-            cause, await Assert.ThrowsAsync<InvalidOperationException>(() => budget.TakeAsync(1, Cancellation).AsTask()));
+        Task later = budget.TakeAsync(1, Cancellation).AsTask();
+        Assert.Same(cause, await Assert.ThrowsAsync<InvalidOperationException>(() => later));
         Assert.False(budget.TryTake(1));
 
         // What was taken before still comes back.

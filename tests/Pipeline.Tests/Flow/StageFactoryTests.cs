@@ -102,7 +102,8 @@ public sealed class StageFactoryTests : IDisposable
     public async Task Nothing_hangs_when_a_later_stage_fails_every_message()
     {
         TransformBlock<Message, Message> first = _factory.Work<Message>(Options("work"), _ => { });
-        ActionBlock<Message> end = _factory.End<Message>(Options("end"), _ => throw new InvalidOperationException("no"));
+        ActionBlock<Message> end = _factory.End<Message>(
+            Options("end"), _ => throw new InvalidOperationException("no"));
         first.LinkTo(end, Link);
         for (int i = 0; i < 200; i++)
             Assert.True(await first.SendAsync(new Message(i), Cancellation).WaitAsync(Soon, Cancellation));

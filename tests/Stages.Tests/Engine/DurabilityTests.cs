@@ -24,13 +24,19 @@ public sealed class DurabilityTests
         bench.Options = bench.Options with { TableBytes = 16 * 1024, PublishInterval = TimeSpan.FromSeconds(1) };
         RunningStore store = await bench.OpenAsync();
         TestDisk[] disks = await AttachThreeAsync(store);
+        ulong created = store.Store.Status.LastTable;
         bench.Objects.Faults = new StoreFaults { LatencyMax = TimeSpan.FromMilliseconds(20) };
         var random = new Random(seed);
         var history = new List<(int Disk, int Slot)>();
         for (int number = 1; number <= 600; number++)
         {
             // What comes behind an outage is never published: the prefix is a true one.
-            if (number == 500) bench.Objects.Outage = ObjectStoreErrorKind.Transient;
+            if (number == 500)
+            {
+                await WaitUntilPublishedAsync(store, beyond: created);
+                bench.Objects.Outage = ObjectStoreErrorKind.Transient;
+            }
+
             (int disk, int slot) = (random.Next(3), random.Next(Slots));
             byte[] sector = new byte[Sector];
             BinaryPrimitives.WriteInt32LittleEndian(sector, number);
@@ -184,7 +190,8 @@ public sealed class DurabilityTests
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk");
         await disk.FillAsync(0, 4096, 9);
-        for (int i = 0; i < 500 && store.Store.Status.DirtyBytes > 0; i++) await Task.Delay(10, StoreBench.Cancellation);
+        for (int i = 0; i < 500 && store.Store.Status.DirtyBytes > 0; i++)
+            await Task.Delay(10, StoreBench.Cancellation);
         Assert.Equal(0, store.Store.Status.DirtyBytes);
         await bench.CrashAsync(store, loseWal: true);
         await (await bench.OpenAsync()).Find("disk", disk.Image).CheckAllAsync();
@@ -196,8 +203,15 @@ public sealed class DurabilityTests
         for (int i = 0; i < 3; i++) disks[i] = await store.AttachAsync($"disk-{i}", Slots * Sector);
 
         // The exports themselves are published, so that they can be looked for.
-        for (int i = 0; i < 500 && store.Store.Status.DirtyBytes > 0; i++) await Task.Delay(10, StoreBench.Cancellation);
+        for (int i = 0; i < 500 && store.Store.Status.DirtyBytes > 0; i++)
+            await Task.Delay(10, StoreBench.Cancellation);
         return disks;
+    }
+
+    private static async Task WaitUntilPublishedAsync(RunningStore store, ulong beyond)
+    {
+        for (int i = 0; i < 3000 && store.Store.Status.LastTable <= beyond; i++)
+            await Task.Delay(1, StoreBench.Cancellation);
     }
 
     private static async Task<int[,]> ReadStampsAsync(RunningStore store, TestDisk[] disks)

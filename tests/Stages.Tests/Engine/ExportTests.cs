@@ -49,7 +49,8 @@ public sealed class ExportTests
         await EnsureAsync(store, "disk", 1 << 20);
         StorageFaultException fault = await EnsureFailsAsync(store, "disk", 2 << 20);
         Assert.Equal(
-            "The export 'disk' exists with 1048576 bytes; 2097152 were asked for. Give the size that it has.", fault.Message);
+            "The export 'disk' exists with 1048576 bytes; 2097152 were asked for. Give the size that it has.",
+            fault.Message);
         await EnsureAsync(store, "disk", 1 << 20);
     }
 
@@ -63,7 +64,8 @@ public sealed class ExportTests
         RunningStore store = await bench.OpenAsync();
         ExportInfo first = await EnsureAsync(store, "first", 1 << 20);
         await EnsureAsync(store, "second", 2 << 20, DurabilityLevel.Published);
-        Assert.Equal(first with { Level = DurabilityLevel.Published }, await EnsureAsync(store, "first", 1 << 20, DurabilityLevel.Published));
+        ExportInfo changed = await EnsureAsync(store, "first", 1 << 20, DurabilityLevel.Published);
+        Assert.Equal(first with { Level = DurabilityLevel.Published }, changed);
         Assert.True(store.Store.TryOpen("first", out IBlockDevice? device));
         Assert.Equal(DurabilityLevel.Published, device.Info.Level);
         IReadOnlyList<ExportInfo> before = store.Store.List();
@@ -140,7 +142,10 @@ public sealed class ExportTests
         BlockStatus[] runs = new BlockStatus[8];
         int count = disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 8);
         Assert.Equal(
-            [new(10_000, true), new(10_000, false), new(5_000, true), new(15_000, false), new((1 << 20) - 40_000, true)],
+            [
+                new(10_000, true), new(10_000, false), new(5_000, true), new(15_000, false),
+                new((1 << 20) - 40_000, true),
+            ],
             runs[..count]);
         Assert.Equal(2, disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 2));
         Assert.Equal([new(10_000, true), new(10_000, false)], runs[..2]);

@@ -35,7 +35,9 @@ public sealed class OracleTests
             region => Task.Run(() => LoadAsync(disk, region, new Random((seed * 100) + (d * 10) + region), 60)))));
         bench.Objects.Faults = StoreFaults.None;
         foreach (TestDisk disk in disks) await disk.CheckAllAsync();
-        Assert.Contains(bench.Objects.Calls, c => c.Operation == StoreOperation.Delete && c.Key.StartsWith("chain/", StringComparison.Ordinal));
+        Assert.Contains(
+            bench.Objects.Calls,
+            c => c.Operation == StoreOperation.Delete && c.Key.StartsWith("chain/", StringComparison.Ordinal));
 
         StopReport report = await store.StopAsync(TimeSpan.FromMinutes(5));
         Assert.Equal(new StopReport(true, 0), report);
@@ -78,7 +80,12 @@ public sealed class OracleTests
     public async Task A_bucket_that_fails_every_fifth_request_loses_and_doubles_nothing(int seed)
     {
         await using var bench = new StoreBench();
-        bench.Options = bench.Options with { TableBytes = 128 * 1024, CheckpointTables = 3, DeleteGrace = TimeSpan.Zero };
+        bench.Options = bench.Options with
+        {
+            TableBytes = 128 * 1024,
+            CheckpointTables = 3,
+            DeleteGrace = TimeSpan.Zero,
+        };
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk-0", Region * Regions, DurabilityLevel.Published);
         bench.Objects.Faults = new StoreFaults { TransientRate = 0.1, ReplyLostRate = 0.1 };

@@ -49,7 +49,8 @@ internal sealed class StoreBench : IAsyncDisposable
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     // The WAL's directory of a host, which changes when it crashes.
-    public string WalOf(string host) => _walOf.TryGetValue(host, out string? path) ? path : _walOf[host] = NewDirectory();
+    public string WalOf(string host) =>
+        _walOf.TryGetValue(host, out string? path) ? path : _walOf[host] = NewDirectory();
 
     public async Task<RunningStore> OpenAsync(string host = "a")
     {

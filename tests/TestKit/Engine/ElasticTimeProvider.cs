@@ -14,7 +14,7 @@ public sealed class ElasticTimeProvider(int timesFaster) : TimeProvider
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     /// <summary>
-    /// Time passes at once. Timers do not notice: as after a stop of the process, they fire when their own time is over.
+    /// Time passes at once. Timers do not notice: as after a stop of the process, they fire when their own time is up.
     /// </summary>
     public void Skip(TimeSpan gap) => Interlocked.Add(ref _skippedTicks, gap.Ticks);
 
@@ -36,7 +36,8 @@ public sealed class ElasticTimeProvider(int timesFaster) : TimeProvider
 
     private sealed class FasterTimer(ITimer timer, ElasticTimeProvider clock) : ITimer
     {
-        public bool Change(TimeSpan dueTime, TimeSpan period) => timer.Change(clock.Faster(dueTime), clock.Faster(period));
+        public bool Change(TimeSpan dueTime, TimeSpan period) =>
+            timer.Change(clock.Faster(dueTime), clock.Faster(period));
 
         public void Dispose() => timer.Dispose();
 
