@@ -50,7 +50,7 @@ internal static class ServerHost
             var state = new ServerState();
             var life = new ServerLife(
                 settings,
-                new ServerParts(settings, pipeline, TimeProvider.System, loggers),
+                new ServerParts(settings, pipeline, new BootClock(), loggers),
                 new AdminEndpoint(settings.AdminListen, state, collector, loggers),
                 state,
                 output,

@@ -58,14 +58,21 @@ internal sealed partial class ChainWalker
     /// <summary>The position of the newest checkpoint, or null when there is none.</summary>
     public async Task<ChainPosition?> FindNewestCheckpointAsync(CancellationToken cancellation)
     {
-        ChainPosition? newest = null;
+        List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
+        return found.Count == 0 ? null : found.Max();
+    }
+
+    /// <summary>The positions of all checkpoints.</summary>
+    public async Task<List<ChainPosition>> ListCheckpointsAsync(CancellationToken cancellation)
+    {
+        var found = new List<ChainPosition>();
         await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointPrefix, null, cancellation))
         {
-            if (!ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) LogForeign(entry.Key);
-            else if (newest is null || at > newest) newest = at;
+            if (ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) found.Add(at);
+            else LogForeign(entry.Key);
         }
 
-        return newest;
+        return found;
     }
 
     private async Task<StoreState> LoadNewestCheckpointAsync(CancellationToken cancellation)

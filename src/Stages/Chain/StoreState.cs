@@ -36,6 +36,9 @@ internal sealed class StoreState
     /// <summary>Tables applied since the checkpoint that this state began with.</summary>
     public int TablesApplied { get; private set; }
 
+    /// <summary>The places of the seals that this state was led past, since the checkpoint that it began with.</summary>
+    public List<ChainPosition> SealsPassed { get; } = [];
+
     public IReadOnlyCollection<CommittedExport> Exports => _exports.Values;
 
     /// <summary>Applies the next table of the chain.</summary>
@@ -76,6 +79,7 @@ internal sealed class StoreState
     /// <summary>A seal at the next number: the epoch ends, and <paramref name="session"/> begins the next one.</summary>
     public void EndEpoch(Guid session)
     {
+        SealsPassed.Add(Position.NextNumber);
         Position = Position.NextEpoch;
         Session = session;
     }

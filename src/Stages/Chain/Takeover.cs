@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Tables;
@@ -38,11 +39,11 @@ internal sealed partial class Takeover
     /// <summary>Takes over.</summary>
     /// <param name="session">The random identity of the new term.</param>
     /// <param name="recordIntent">
-    /// Called with the new epoch before its seal is put: the WAL notes what it is about to become, so that a crash
-    /// between the two leaves it able to prove that the seal is its own.
+    /// Called before a seal is put, with the writer whose epoch it ends and the new epoch: a WAL of that writer notes what
+    /// it is about to become, so that a crash between the two leaves it able to prove that the seal is its own.
     /// </param>
     /// <param name="cancellation">Gives up; a seal that was put stays.</param>
-    public async Task<TakeoverResult> RunAsync(Guid session, Action<uint> recordIntent, CancellationToken cancellation)
+    public async Task<TakeoverResult> RunAsync(Guid session, Action<WriterTerm, uint> recordIntent, CancellationToken cancellation)
     {
         while (true)
         {
@@ -62,7 +63,7 @@ internal sealed partial class Takeover
 
     // Null when a living writer's garbage collection invalidated what was walked: start over.
     private async Task<TakeoverResult?> SealAtEndAsync(
-        StoreState state, Guid session, Action<uint> recordIntent, CancellationToken cancellation)
+        StoreState state, Guid session, Action<WriterTerm, uint> recordIntent, CancellationToken cancellation)
     {
         while (true)
         {
@@ -77,7 +78,7 @@ internal sealed partial class Takeover
                     state.EndEpoch(seal.Identity.Session);
                     continue;
                 case null:
-                    recordIntent(at.Epoch + 1);
+                    recordIntent(new WriterTerm(at.Epoch, state.Session), at.Epoch + 1);
                     byte[] salt = new byte[TableIdentity.SaltBytes];
                     _entropy.Fill(salt);
                     byte[] body = SealObject.Create(_keys, at, session, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
@@ -89,14 +90,26 @@ internal sealed partial class Takeover
                     break;
             }
 
-            // A table that garbage collection deleted leaves its name free, and a seal put there would stand in the
-            // past. A table goes only after a checkpoint behind it is stored: so no such checkpoint, no such hole.
-            if (await _walker.FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.Position) return null;
+            if (await IsOvertakenAsync(state, cancellation)) return null;
             var result = new TakeoverResult(state, state.Position.Epoch, state.Session);
             state.EndEpoch(session);
             LogTaken(state.Position.Epoch, at.ToString());
             return result;
         }
+    }
+
+    // A table that garbage collection deleted leaves its name free, and a seal put there stands in the past: this one, or
+    // one that an earlier takeover left behind. A table goes only after a checkpoint behind it is stored. So the walk led
+    // to the true end if no checkpoint stands behind it, nor behind any seal that was taken for the end of its epoch.
+    private async Task<bool> IsOvertakenAsync(StoreState state, CancellationToken cancellation)
+    {
+        foreach (ChainPosition checkpoint in await _walker.ListCheckpointsAsync(cancellation))
+        {
+            if (checkpoint > state.Position) return true;
+            if (state.SealsPassed.Any(seal => seal.Epoch == checkpoint.Epoch && !(checkpoint < seal))) return true;
+        }
+
+        return false;
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "This server writes epoch {Epoch}; its seal stands at {Position}.")]

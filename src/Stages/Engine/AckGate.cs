@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Pipeline.Faults;
 
@@ -11,7 +10,8 @@ namespace ZeroFlow.Stages.Engine;
 /// <remarks>
 /// A writer learns that it is fenced from its next PUT. A process that was paused (SIGSTOP, a suspended VM) and goes on
 /// would acknowledge journaled writes until then. There is no lease to run out, so the gate watches for the pause
-/// itself: a heartbeat that comes late, seen either by the heartbeat or by whoever acknowledges first.
+/// itself: a heartbeat that comes late, seen either by the heartbeat or by whoever acknowledges first. The clock must go
+/// on while the process, or the machine, stands still.
 /// </remarks>
 internal sealed partial class AckGate : IDisposable
 {
@@ -22,7 +22,7 @@ internal sealed partial class AckGate : IDisposable
     private readonly ILogger _log;
     private readonly Lock _lock = new();
     private readonly ITimer _heartbeat;
-    private volatile StrongBox<Moment> _lastBeat;
+    private long _lastBeat;
     private volatile Task? _proof;
 
     /// <param name="time">The clock and the heartbeat.</param>
@@ -39,7 +39,7 @@ internal sealed partial class AckGate : IDisposable
         _proveOwnership = proveOwnership;
         _supervisor = supervisor;
         _log = log;
-        _lastBeat = new StrongBox<Moment>(Now());
+        _lastBeat = time.GetTimestamp();
         TimeSpan period = threshold / 8;
         _heartbeat = time.CreateTimer(static state => ((AckGate)state!).OnHeartbeat(), this, period, period);
     }
@@ -51,7 +51,7 @@ internal sealed partial class AckGate : IDisposable
     /// <exception cref="StorageFaultException">Another server owns the store.</exception>
     public ValueTask PassAsync()
     {
-        CloseIfLate(Now());
+        CloseIfLate(_time.GetTimestamp());
         return _proof is { } proof ? new ValueTask(proof) : ValueTask.CompletedTask;
     }
 
@@ -60,37 +60,26 @@ internal sealed partial class AckGate : IDisposable
     // The clock is read once: a pause after the reading leaves an old beat behind, which the next look notices.
     private void OnHeartbeat()
     {
-        Moment now = Now();
-        if (!CloseIfLate(now)) _lastBeat = new StrongBox<Moment>(now);
+        long now = _time.GetTimestamp();
+        if (!CloseIfLate(now)) Volatile.Write(ref _lastBeat, now);
     }
 
     // The proof is in place before the beat moves: who sees the new beat also sees the closed gate.
-    private bool CloseIfLate(Moment now)
+    private bool CloseIfLate(long now)
     {
         if (!IsLate(now)) return false;
         lock (_lock)
         {
             if (_proof is not null || !IsLate(now)) return true;
-            TimeSpan gap = GapBetween(_lastBeat.Value, now);
+            TimeSpan gap = _time.GetElapsedTime(_lastBeat, now);
             _proof = ProveAsync();
-            _lastBeat = new StrongBox<Moment>(now);
+            Volatile.Write(ref _lastBeat, now);
             LogClosed(gap.TotalSeconds);
             return true;
         }
     }
 
-    private bool IsLate(Moment now) => GapBetween(_lastBeat.Value, now) > _threshold;
-
-    // The timestamp's clock may stand still while the system is suspended, and the wall clock may be set: the larger
-    // difference counts, and a false alarm costs a look into the bucket.
-    private TimeSpan GapBetween(Moment from, Moment to)
-    {
-        TimeSpan steady = _time.GetElapsedTime(from.Timestamp, to.Timestamp);
-        TimeSpan wall = to.Wall - from.Wall;
-        return steady > wall ? steady : wall;
-    }
-
-    private Moment Now() => new(_time.GetTimestamp(), _time.GetUtcNow());
+    private bool IsLate(long now) => _time.GetElapsedTime(Volatile.Read(ref _lastBeat), now) > _threshold;
 
     private async Task ProveAsync()
     {
@@ -99,17 +88,17 @@ internal sealed partial class AckGate : IDisposable
         {
             // A proof holds for the moment in which the bucket was read: one that took longer than the threshold may
             // have been slept over itself.
-            Moment started;
+            long started;
             do
             {
-                started = Now();
+                started = _time.GetTimestamp();
                 await _proveOwnership(_supervisor.Stopping);
             }
-            while (GapBetween(started, Now()) > _threshold);
+            while (_time.GetElapsedTime(started) > _threshold);
 
             lock (_lock)
             {
-                _lastBeat = new StrongBox<Moment>(started);
+                Volatile.Write(ref _lastBeat, started);
                 _proof = null;
             }
 
@@ -122,8 +111,6 @@ internal sealed partial class AckGate : IDisposable
             throw;
         }
     }
-
-    private readonly record struct Moment(long Timestamp, DateTimeOffset Wall);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "This process stood still for {Seconds:F1} s; it acknowledges nothing until the bucket shows that no other server took over.")]
     private partial void LogClosed(double seconds);

@@ -67,15 +67,11 @@ internal sealed partial class Checkpointer
 
         // A large map is written less often than a small one: its checkpoints cost at most a fifth of the data's bytes.
         if (_tablesSince < _options.CheckpointTables || _bytesSince < 4 * _lastBytes || !_running.IsCompleted) return;
-        byte[] salt = new byte[TableIdentity.SaltBytes];
-        _entropy.Fill(salt);
-        ReadOnlyMemory<byte> body = Checkpoint.Encode(
-            _state, _keys, _codec, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
-        ChainPosition at = _state.Position;
-        int[] dead = [.. _state.Tables.All().Where(t => t.Table.LiveBytes == 0 && !_doomed.Contains(t.Ordinal)).Select(t => t.Ordinal)];
-        _doomed.UnionWith(dead);
         _tablesSince = 0;
         _bytesSince = 0;
+        if (TryEncode() is not { } body) return;
+        ChainPosition at = _state.Position;
+        int[] dead = [.. _state.Tables.All().Where(t => t.Table.LiveBytes == 0 && !_doomed.Contains(t.Ordinal)).Select(t => t.Ordinal)];
         _lastBytes = body.Length;
         _running = BackgroundLoop.Start(
             cancellation => StoreAsync(at, body, dead, cancellation), LogFailed, _supervisor.Stopping);
@@ -84,6 +80,26 @@ internal sealed partial class Checkpointer
     /// <summary>Completes when a checkpoint that is under way is stored or given up.</summary>
     public Task WhenIdleAsync() => _running;
 
+    // Null when there can be no checkpoint now: the chain itself is whole without one, and nothing is deleted meanwhile.
+    private ReadOnlyMemory<byte>? TryEncode()
+    {
+        byte[] salt = new byte[TableIdentity.SaltBytes];
+        _entropy.Fill(salt);
+        try
+        {
+            ReadOnlyMemory<byte> body = Checkpoint.Encode(
+                _state, _keys, _codec, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
+            if (body.Length <= Checkpoint.BytesMax) return body;
+            LogTooLarge(body.Length, Checkpoint.BytesMax);
+        }
+        catch (Exception fault) when (fault is IOException or OutOfMemoryException)
+        {
+            LogFailed(fault);
+        }
+
+        return null;
+    }
+
     private async Task StoreAsync(ChainPosition at, ReadOnlyMemory<byte> body, int[] dead, CancellationToken cancellation)
     {
         // A name that exists is this writer's own, from an attempt whose reply was lost: positions are never reused.
@@ -91,7 +107,11 @@ internal sealed partial class Checkpointer
         LastStored = at;
         LogStored(at.ToString(), body.Length, dead.Length);
         long now = _time.GetTimestamp();
-        foreach (int ordinal in dead) _dying.Enqueue((now, ordinal));
+        foreach (int ordinal in dead)
+        {
+            if (_doomed.Add(ordinal)) _dying.Enqueue((now, ordinal));
+        }
+
         await DeleteOldCheckpointsAsync(cancellation);
         await DeleteTablesAsync(cancellation);
     }
@@ -113,23 +133,27 @@ internal sealed partial class Checkpointer
     {
         while (_dying.TryPeek(out var next) && _time.GetElapsedTime(next.Since) >= _options.DeleteGrace)
         {
-            _dying.Dequeue();
-
             // Verified once more right before the delete: a live byte here would be a bug that must not cost data.
-            if (_state.Tables[next.Ordinal] is not { } table) continue;
-            if (table.LiveBytes != 0)
+            TableInfo table = _state.Tables[next.Ordinal]!;
+            if (table.LiveBytes == 0)
+            {
+                await _objects.DeleteAsync(table.ObjectKey, cancellation);
+                _state.Tables.Remove(next.Ordinal);
+            }
+            else
             {
                 LogRevived(table.ObjectKey, table.LiveBytes);
-                continue;
             }
 
-            await _objects.DeleteAsync(table.ObjectKey, cancellation);
-            _state.Tables.Remove(next.Ordinal);
+            _dying.Dequeue();
         }
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Checkpoint {Position} is stored ({Bytes} bytes); {Dead} more tables hold nothing live.")]
     private partial void LogStored(string position, int bytes, int dead);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The checkpoint would have {Bytes} bytes; more than {BytesMax} are not stored. Opening reads the chain from the last one instead.")]
+    private partial void LogTooLarge(int bytes, int bytesMax);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint could not be stored; the next one will be tried after more tables.")]
     private partial void LogFailed(Exception fault);

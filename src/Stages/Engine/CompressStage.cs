@@ -63,17 +63,22 @@ internal sealed class CompressStage
         if (plan.Pieces == 1) return Encode(draft.BytesOf(first), room, out encoding);
 
         BufferLease whole = _buffers.Rent(plan.Length);
-        int at = 0;
-        for (int i = 0; i < plan.Pieces; i++)
+        try
         {
-            ReadOnlySpan<byte> piece = draft.BytesOf(draft.Pieces[plan.FirstPiece + i]);
-            piece.CopyTo(whole.Span[at..]);
-            at += piece.Length;
-        }
+            int at = 0;
+            for (int i = 0; i < plan.Pieces; i++)
+            {
+                ReadOnlySpan<byte> piece = draft.BytesOf(draft.Pieces[plan.FirstPiece + i]);
+                piece.CopyTo(whole.Span[at..]);
+                at += piece.Length;
+            }
 
-        int encoded = Encode(whole.Span, room, out encoding);
-        whole.Release();
-        return encoded;
+            return Encode(whole.Span, room, out encoding);
+        }
+        finally
+        {
+            whole.Release();
+        }
     }
 
     private int Encode(ReadOnlySpan<byte> plain, Span<byte> room, out FrameEncoding encoding)

@@ -26,6 +26,9 @@ internal sealed class CutStage : IDisposable
     // half round trips at most, and many committers cost no more PUTs than a few.
     private const int UrgentInFlightMax = 2;
 
+    // Timers count in milliseconds: a shorter sleep would be none.
+    private static readonly TimeSpan SleepMin = TimeSpan.FromMilliseconds(1);
+
     private readonly Channel<CutItem> _queue;
     private readonly SemaphoreSlim _wake = new(0);
     private readonly StoreOptions _options;
@@ -123,13 +126,14 @@ internal sealed class CutStage : IDisposable
         {
             Pull();
             bool ended = _queue.Reader.Completion.IsCompleted;
+            TimeSpan rest = _options.PublishInterval - _time.GetElapsedTime(_openedAt);
             if (_open.Count == 0)
             {
                 _barrierWaits = false;
                 if (ended) return;
                 await IdleAsync(cancellation);
             }
-            else if (IsFull || ended || Age >= _options.PublishInterval)
+            else if (IsFull || ended || rest <= TimeSpan.Zero)
             {
                 await CloseAsync(isUrgent: false, cancellation);
             }
@@ -139,7 +143,7 @@ internal sealed class CutStage : IDisposable
             }
             else
             {
-                await SleepAsync(_options.PublishInterval - Age, cancellation);
+                await SleepAsync(rest > SleepMin ? rest : SleepMin, cancellation);
             }
         }
     }
@@ -147,8 +151,6 @@ internal sealed class CutStage : IDisposable
     public void Dispose() => _wake.Dispose();
 
     private bool IsFull => _openBytes >= _options.TableBytes || _open.Count >= RecordsMax;
-
-    private TimeSpan Age => _time.GetElapsedTime(_openedAt);
 
     private void Wake()
     {

@@ -169,13 +169,15 @@ internal sealed class JournalStage
                 continue;
             }
 
+            // The whole buffer stays in memory, or none of it: its pieces share it.
+            bool keeps = request.Payload is { } whole && _memory.TryTake(whole.Capacity);
             long done = 0;
             try
             {
                 do
                 {
                     int piece = (int)Math.Min(request.Payload?.Length - done ?? 0, _wal.PayloadBytesMax);
-                    done = await AppendPieceAsync(request, done, piece, now);
+                    done = await AppendPieceAsync(request, done, piece, keeps, now);
                 }
                 while (request.Payload is { } payload && done < payload.Length);
             }
@@ -183,12 +185,13 @@ internal sealed class JournalStage
             {
                 // The rest of the batch would wait just as long, in line: it gets the same answer now.
                 full = fault;
+                if (keeps) _memory.Return(request.Payload!.Capacity);
                 Refuse(request, done, fault);
             }
         }
     }
 
-    private async ValueTask<long> AppendPieceAsync(JournalRequest request, long done, int piece, long now)
+    private async ValueTask<long> AppendPieceAsync(JournalRequest request, long done, int piece, bool keeps, long now)
     {
         int payloadBytes = request.CatalogChange?.Length ?? piece;
         int recordBytes = _wal.RecordBytes(payloadBytes);
@@ -196,25 +199,17 @@ internal sealed class JournalStage
         long length = request.Kind == WalRecordKind.Data ? piece : request.Range.Length;
         var header = new WalRecordHeader(
             new Sequence(_last + 1), request.Kind, request.Export, request.Range.Offset + done, length);
-        BufferLease? kept = null;
-        WalPosition position;
-        if (request.Payload is { } payload)
-        {
-            position = _wal.Append(header, payload.Span.Slice((int)done, piece));
-            if (_memory.TryTake(piece))
-            {
-                payload.AddReference();
-                kept = payload;
-            }
-        }
-        else
-        {
-            position = _wal.Append(header, request.CatalogChange);
-        }
+        WalPosition position = request.Payload is { } payload
+            ? _wal.Append(header, payload.Span.Slice((int)done, piece))
+            : _wal.Append(header, request.CatalogChange);
+        BufferLease? kept = keeps ? request.Payload : null;
+        kept?.AddReference();
 
         _last++;
-        _records.Add(new WriteRecord(header, position, now, kept, (int)done, kept is null ? null : _memory)
+        _records.Add(new WriteRecord(header, position, now, kept, (int)done, _memory)
         {
+            // The last piece is the last to be committed: with it goes the buffer.
+            MemoryBytes = kept is not null && done + piece == kept.Length ? kept.Capacity : 0,
             CatalogChange = request.CatalogChange,
             Memtable = request.Memtable,
             WalBytes = recordBytes,

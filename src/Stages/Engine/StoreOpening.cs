@@ -65,7 +65,7 @@ internal sealed partial class StoreOpening
         var session = new Guid(RandomBytes(16));
         WalTerm? term = ReadTerm(keys);
         var takeover = new Takeover(objects, keys, walker, _parts.Entropy, _parts.Time, _log);
-        TakeoverResult taken = await takeover.RunAsync(session, epoch => RecordIntent(keys, term, epoch, session), cancellation);
+        TakeoverResult taken = await takeover.RunAsync(session, (ended, epoch) => RecordIntent(keys, term, ended, new WriterTerm(epoch, session)), cancellation);
 
         StoreState state = taken.State;
         foreach (CommittedExport export in state.Exports) _memtables[export.Info.Id.Value] = new Memtable();
@@ -98,10 +98,13 @@ internal sealed partial class StoreOpening
     }
 
     // Noted before the seal is put: after a crash between the two, the seal in the bucket names this session, and the
-    // WAL can prove that it still is the writer's.
-    private void RecordIntent(StoreKeys keys, WalTerm? term, uint epoch, Guid session) =>
-        WalTermFile.Write(
-            _parts.WalDisk, new WalTerm(keys.StoreId, [.. term?.Terms ?? [], new WriterTerm(epoch, session)]));
+    // WAL can prove that it still is the writer's. Only a WAL that continues the epoch which is being ended may note it:
+    // a stale one would turn itself into the store's own.
+    private void RecordIntent(StoreKeys keys, WalTerm? term, WriterTerm ended, WriterTerm next)
+    {
+        bool continues = term?.Terms.Contains(ended) ?? WalReplay.SegmentFiles(_parts.WalDisk).Count == 0;
+        if (continues) WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, [.. term?.Terms ?? [], next]));
+    }
 
     // The WAL continues the chain if whoever wrote the epoch that our seal ended was the WAL's own writer.
     private static bool Continues(WalTerm? term, TakeoverResult taken) =>
@@ -134,15 +137,16 @@ internal sealed partial class StoreOpening
             throw StorageFaultException.Corrupt($"The WAL holds a write (sequence {header.Sequence}) to export {header.Export}, which is not there.");
 
         BufferLease? kept = null;
-        if (header.Kind == WalRecordKind.Data && _dirtyMemory.TryTake(payload.Length))
+        if (header.Kind == WalRecordKind.Data && _dirtyMemory.TryTake(BufferPool.CapacityFor(payload.Length)))
         {
             kept = _parts.Buffers.Rent(payload.Length);
             payload.CopyTo(kept.Span);
         }
 
         var record = new WriteRecord(
-            header, position, _parts.Time.GetTimestamp(), kept, 0, kept is null ? null : _dirtyMemory)
+            header, position, _parts.Time.GetTimestamp(), kept, 0, _dirtyMemory)
         {
+            MemoryBytes = kept?.Capacity ?? 0,
             CatalogChange = change,
             Memtable = memtable,
             WalBytes = wal.RecordBytes(payload.Length),

@@ -185,6 +185,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _cutter.Dispose();
         await _frames.DisposeAsync();
         if (_diskCache is not null) await _diskCache.DisposeAsync();
+        _reading.Memory.Clear();
         await _opened.Wal.DisposeAsync();
         Supervisor.Dispose();
     }

@@ -45,7 +45,10 @@ public interface IWriteAheadLog : IAsyncDisposable
     /// <summary>Bytes of segment files on disk now.</summary>
     long BytesOnDisk { get; }
 
-    /// <summary>Bytes that a record with <paramref name="payloadBytes"/> of payload takes in the log.</summary>
+    /// <summary>
+    /// Bytes that a record with <paramref name="payloadBytes"/> of payload is charged: what it takes in the log, and not
+    /// less than what it costs in memory.
+    /// </summary>
     int RecordBytes(int payloadBytes);
 
     /// <summary>

@@ -25,6 +25,8 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     /// <summary>Smallest page of a segment's log; a record is smaller.</summary>
     public const int PageBytesMin = 512 * 1024;
 
+    // What the smallest record is charged: it is also an object, an index entry and a place in a queue.
+    private const int RecordBytesMin = 512;
     private const int PageBytesMax = 4 * 1024 * 1024;
 
     // FasterLog writes whole sectors: the last one has to lie in the file.
@@ -86,7 +88,8 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     }
 
     /// <inheritdoc/>
-    public int RecordBytes(int payloadBytes) => FasterSegmentLog.EntryBytes(WalRecordFormat.Bytes(payloadBytes));
+    public int RecordBytes(int payloadBytes) =>
+        Math.Max(RecordBytesMin, FasterSegmentLog.EntryBytes(WalRecordFormat.Bytes(payloadBytes)));
 
     /// <summary>
     /// Replays what the segments hold beyond <paramref name="committed"/>. Called once, before

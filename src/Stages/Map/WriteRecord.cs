@@ -46,6 +46,9 @@ internal sealed class WriteRecord
     /// <summary>The encoded change of a catalog record.</summary>
     public byte[]? CatalogChange { get; init; }
 
+    /// <summary>Bytes of the memory budget that go back with the payload of this record.</summary>
+    public int MemoryBytes { get; init; }
+
     /// <summary>Bytes that the record takes in the WAL: what goes back to the dirty budget when it is released.</summary>
     public int WalBytes { get; init; }
 
@@ -60,6 +63,6 @@ internal sealed class WriteRecord
         BufferLease? payload = Interlocked.Exchange(ref _payload, null);
         if (payload is null) return;
         payload.Release();
-        _memory?.Return(Header.Length);
+        if (MemoryBytes > 0) _memory?.Return(MemoryBytes);
     }
 }

@@ -7,12 +7,14 @@ namespace ZeroFlow.Stages.Tables;
 
 /// <summary>
 /// Gives committed tables short ordinals, counted from one, that the map uses in place of their names, and opens their
-/// frames. Readers take no lock; the commit stage alone adds and removes.
+/// frames. Readers take no lock; additions come from the commit stage, removals
+/// from the checkpointer.
 /// </summary>
 internal sealed class TableRegistry : IFrameOpener
 {
     private readonly Guid _storeId;
     private readonly IChunkCodec _codec;
+    private readonly Lock _lock = new();
     private volatile TableInfo?[] _tables = new TableInfo?[64];
     private int _last;
 
@@ -30,23 +32,22 @@ internal sealed class TableRegistry : IFrameOpener
 
     public int Add(TableInfo table)
     {
-        int ordinal = ++_last;
-        TableInfo?[] tables = _tables;
-        if (ordinal >= tables.Length)
+        lock (_lock)
         {
-            Array.Resize(ref tables, tables.Length * 2);
-            tables[ordinal] = table;
-            _tables = tables;
-        }
-        else
-        {
+            int ordinal = _last + 1;
+            TableInfo?[] tables = _tables;
+            if (ordinal >= tables.Length) Array.Resize(ref tables, tables.Length * 2);
             Volatile.Write(ref tables[ordinal], table);
+            _tables = tables;
+            _last = ordinal;
+            return ordinal;
         }
-
-        return ordinal;
     }
 
-    public void Remove(int ordinal) => Volatile.Write(ref _tables[ordinal], null);
+    public void Remove(int ordinal)
+    {
+        lock (_lock) Volatile.Write(ref _tables[ordinal], null);
+    }
 
     /// <summary>The tables that exist, with their ordinals.</summary>
     public IEnumerable<(int Ordinal, TableInfo Table)> All()

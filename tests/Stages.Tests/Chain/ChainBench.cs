@@ -47,7 +47,7 @@ internal sealed class ChainBench
     {
         Guid own = session ?? Guid.NewGuid();
         var takeover = new Takeover(Patient, Keys, NewWalker(), new SystemEntropy(), TimeProvider.System, NullLogger.Instance);
-        TakeoverResult result = await takeover.RunAsync(own, _ => { }, CancellationToken.None);
+        TakeoverResult result = await takeover.RunAsync(own, (_, _) => { }, CancellationToken.None);
         return new ChainWriter(this, result, own);
     }
 

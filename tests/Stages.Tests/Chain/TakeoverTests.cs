@@ -130,6 +130,35 @@ public sealed class TakeoverTests
         Assert.Equal(2, _bench.ReadExport((await _bench.TakeOverAsync()).State)[0]);
     }
 
+    // A seal that an earlier start left in a hole of the past must not lead a later one, whose walk began at an old
+    // checkpoint, into an epoch of its own.
+    [Fact]
+    public async Task A_stray_seal_in_the_past_is_not_the_end_of_an_epoch()
+    {
+        ChainWriter writer = await _bench.TakeOverAsync();
+        await writer.CommitAsync(Chunk(0), 1);
+        await writer.CheckpointAsync();
+        for (byte stamp = 2; stamp <= 5; stamp++) await writer.CommitAsync(Chunk(0), stamp);
+        await writer.CheckpointAsync();
+        writer.DeleteDeadTables();
+        var hole = new ChainPosition(1, 2);
+        _bench.Objects.Plant(ChainNames.Table(hole), SealObject.Create(_bench.Keys, hole, Guid.NewGuid(), new byte[32], 0));
+        string newest = ChainNames.Checkpoint(writer.State.Position);
+        byte[] checkpoint = _bench.Objects.Peek(newest)!;
+        _bench.Objects.Remove(newest);
+        _bench.Objects.BeforeCall = (call, _) =>
+        {
+            if (call.Operation == StoreOperation.Create) _bench.Objects.Plant(newest, checkpoint);
+            return Task.CompletedTask;
+        };
+
+        ChainWriter next = await _bench.TakeOverAsync();
+
+        Assert.Equal(new ChainPosition(2, 0), next.State.Position);
+        Assert.Equal(5, _bench.ReadExport(next.State)[0]);
+        await Assert.ThrowsAsync<StorageFaultException>(() => writer.CommitAsync(Chunk(0), 6));
+    }
+
     // The tables that the sleeper uploaded last are committed by its successor, overwritten, and deleted: the number at
     // which it would look for a seal is free.
     [Fact]

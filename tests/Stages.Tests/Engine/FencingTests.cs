@@ -43,6 +43,41 @@ public sealed class FencingTests
         await current.CheckAllAsync();
     }
 
+    // A start that puts its seal and dies before it sets its stale WAL aside must not make that WAL the store's own: the
+    // next start would replay a lost history over the one that the second server published.
+    [Fact]
+    public async Task A_stale_WAL_stays_stale_when_a_start_dies_right_after_its_seal()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = Never };
+        RunningStore first = await bench.OpenAsync("a");
+        TestDisk old = await first.AttachAsync("disk", level: DurabilityLevel.Published);
+        await old.FlushAsync();
+        for (int i = 0; i < 20; i++) await old.FillAsync(i * 4096, 4096, 1);
+        RunningStore second = await bench.OpenAsync("b");
+        TestDisk current = second.Find("disk", new byte[old.Image.Length]);
+        await current.FillAsync(8192, 4096, 2);
+        await current.FlushAsync();
+        await first.DisposeAsync();
+
+        bool sealPut = false;
+        bench.Objects.AfterCall = (call, _) =>
+        {
+            sealPut |= call.Operation == StoreOperation.Create && call.Key.StartsWith("chain/", StringComparison.Ordinal);
+            return sealPut && call.Operation == StoreOperation.List
+                ? throw new ObjectStoreException(ObjectStoreErrorKind.Invalid, "The process dies here.")
+                : Task.CompletedTask;
+        };
+        await Assert.ThrowsAsync<StorageFaultException>(() => bench.OpenAsync("a"));
+        Assert.True(sealPut);
+        bench.Objects.AfterCall = null;
+
+        RunningStore third = await bench.OpenAsync("a");
+        await third.Find("disk", current.Image).CheckAllAsync();
+        Assert.Single(Directory.GetDirectories(
+            Path.GetDirectoryName(bench.WalOf("a"))!, Path.GetFileName(bench.WalOf("a")) + ".stale-*"));
+    }
+
     [Fact]
     public async Task The_WAL_of_a_fenced_server_is_set_aside_and_not_replayed()
     {

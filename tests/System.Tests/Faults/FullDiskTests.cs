@@ -54,7 +54,7 @@ public sealed class FullDiskTests(ZeroFlowBinary binary)
     {
         await using var server = await ZeroFlowServer.StartAsync(settings);
         using var stop = new CancellationTokenSource();
-        var running = new Load(history, 3) { Connections = 2, Depth = 2 }.RunAsync(server.Port, stop.Token);
+        var running = new Load(history, 3) { Connections = 2, Depth = 2, ReadPercent = 0 }.RunAsync(server.Port, stop.Token);
         await Task.Delay(1000, TestContext.Current.CancellationToken);
         string away = store + ".away";
         Directory.Move(store, away);
