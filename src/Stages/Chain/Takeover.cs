@@ -18,6 +18,12 @@ internal sealed record TakeoverResult(StoreState State, uint EndedEpoch, Guid En
 /// </summary>
 internal sealed partial class Takeover
 {
+    // A busy writer takes numbers faster than they can be read one by one. After this many lost races a seal goes in
+    // further ahead: the writer is fenced there at the latest. If it stops before, the first free number is sealed as
+    // always, and the one ahead lies behind that seal, unread.
+    private const int LostRacesMax = 3;
+    private const int NumbersAhead = 32;
+
     private readonly IObjectStore _objects;
     private readonly StoreKeys _keys;
     private readonly ChainWalker _walker;
@@ -65,7 +71,7 @@ internal sealed partial class Takeover
     private async Task<TakeoverResult?> SealAtEndAsync(
         StoreState state, Guid session, Action<WriterTerm, uint> recordIntent, CancellationToken cancellation)
     {
-        while (true)
+        for (int lost = 0; ;)
         {
             ChainPosition at = state.Position.NextNumber;
             switch (await _walker.Reader.TryReadAsync(at, cancellation))
@@ -79,13 +85,12 @@ internal sealed partial class Takeover
                     continue;
                 case null:
                     recordIntent(new WriterTerm(at.Epoch, state.Session), at.Epoch + 1);
-                    byte[] salt = new byte[TableIdentity.SaltBytes];
-                    _entropy.Fill(salt);
-                    byte[] body = SealObject.Create(_keys, at, session, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
 
                     // Created or not, the next read says what stands there; a lost reply shows as our own seal.
-                    if (!await _objects.TryCreateAsync(ChainNames.Table(at), body, cancellation)) continue;
-                    break;
+                    if (await TrySealAsync(at, session, cancellation)) break;
+                    if (++lost % LostRacesMax == 0)
+                        await TrySealAsync(at with { Number = at.Number + NumbersAhead }, session, cancellation);
+                    continue;
                 default:
                     break;
             }
@@ -96,6 +101,14 @@ internal sealed partial class Takeover
             LogTaken(state.Position.Epoch, at.ToString());
             return result;
         }
+    }
+
+    private Task<bool> TrySealAsync(ChainPosition at, Guid session, CancellationToken cancellation)
+    {
+        byte[] salt = new byte[TableIdentity.SaltBytes];
+        _entropy.Fill(salt);
+        byte[] body = SealObject.Create(_keys, at, session, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
+        return _objects.TryCreateAsync(ChainNames.Table(at), body, cancellation);
     }
 
     // A table that garbage collection deleted leaves its name free, and a seal put there stands in the past: this one, or

@@ -130,6 +130,32 @@ public sealed class TakeoverTests
         Assert.Equal(2, _bench.ReadExport((await _bench.TakeOverAsync()).State)[0]);
     }
 
+    [Fact]
+    public async Task A_writer_that_always_wins_the_race_for_the_next_number_is_fenced_further_ahead()
+    {
+        ChainWriter busy = await _bench.TakeOverAsync();
+        bool inside = false;
+        int races = 0;
+        _bench.Objects.BeforeCall = async (call, _) =>
+        {
+            if (inside || call.Operation != StoreOperation.Create) return;
+            inside = true;
+            races++;
+            for (int i = 0; i < 4; i++) await Record.ExceptionAsync(() => busy.CommitAsync(Chunk(0), 1));
+            inside = false;
+        };
+
+        ChainWriter next = await _bench.TakeOverAsync();
+
+        Assert.InRange(races, 4, 20);
+        _bench.Objects.BeforeCall = null;
+        var fenced = await Assert.ThrowsAsync<StorageFaultException>(() => busy.CommitAsync(Chunk(0), 2));
+        Assert.Equal(FaultKind.Fenced, fenced.Kind);
+        Assert.Equal(new ChainPosition(2, 0), next.State.Position);
+        Assert.Equal(_bench.ReadExport(busy.State), _bench.ReadExport(next.State));
+        Assert.Equal(busy.State.LastSequence, next.State.LastSequence);
+    }
+
     // A seal that an earlier start left in a hole of the past must not lead a later one, whose walk began at an old
     // checkpoint, into an epoch of its own.
     [Fact]
