@@ -289,10 +289,11 @@ internal sealed class ExportDevice : IBlockDevice
     private void ReturnPlan(ReadPlan plan)
     {
         const int SpareMax = 64;
+        bool isLarge = plan.IsLarge;
         plan.Clear();
         lock (_planLock)
         {
-            if (_plans.Count < SpareMax) _plans.Push(plan);
+            if (!isLarge && _plans.Count < SpareMax) _plans.Push(plan);
         }
     }
 }

@@ -24,6 +24,9 @@ internal sealed class ReadPlan
     /// <summary>Frames to fetch, in the order of the export.</summary>
     public List<FrameRef> Frames { get; } = [];
 
+    /// <summary>True when the lists have grown so far that keeping them would cost more than making new ones.</summary>
+    public bool IsLarge => Math.Max(Recent.Capacity, Committed.Capacity) > 4096;
+
     /// <summary>Places for the plain bytes of <paramref name="count"/> frames, all empty.</summary>
     public Memory<BufferLease?> LeasesFor(int count)
     {

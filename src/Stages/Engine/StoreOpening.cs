@@ -71,18 +71,37 @@ internal sealed partial class StoreOpening
         foreach (CommittedExport export in state.Exports) _memtables[export.Info.Id.Value] = new Memtable();
         if (!Continues(term, taken)) SetStaleWalAside(term, taken);
         WriteAheadLog wal = OpenWal(keys, state);
-        Sequence last = _replayed.Count > 0 ? _replayed[^1].Header.Sequence : state.LastSequence;
-        WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, [new WriterTerm(state.Position.Epoch, session)]));
-        await wal.StartEpochAsync(state.Position.Epoch, session, state.Position.Number + 1, cancellation);
-        if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
+        try
+        {
+            return await StartAsync(
+                new OpenedStore(
+                    keys, codec, state, walker, session, wal, _replayed, LastSequence(state), _dirtyMemory, objects, _health,
+                    new StoreSupervisor(_log)),
+                cancellation);
+        }
+        catch
+        {
+            await wal.DisposeAsync();
+            throw;
+        }
+    }
 
-        var runtime = new StoreRuntime(_options, _parts, new OpenedStore(
-            keys, codec, state, walker, session, wal, _replayed, last, _dirtyMemory, objects, _health,
-            new StoreSupervisor(_log)));
+    private async Task<BlockStore> StartAsync(OpenedStore opened, CancellationToken cancellation)
+    {
+        StoreState state = opened.State;
+        WalTermFile.Write(
+            _parts.WalDisk, new WalTerm(opened.Keys.StoreId, [new WriterTerm(state.Position.Epoch, opened.Session)]));
+        await opened.Wal.StartEpochAsync(
+            state.Position.Epoch, opened.Session, state.Position.Number + 1, cancellation);
+        if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
+        var runtime = new StoreRuntime(_options, _parts, opened);
         var store = new BlockStore(runtime, LiveExports(state, runtime));
         runtime.Start();
         return store;
     }
+
+    private Sequence LastSequence(StoreState state) =>
+        _replayed.Count > 0 ? _replayed[^1].Header.Sequence : state.LastSequence;
 
     private WalTerm? ReadTerm(StoreKeys keys)
     {

@@ -17,7 +17,7 @@ namespace ZeroFlow.Stages.Engine;
 
 /// <summary>What opening hands to the running engine.</summary>
 internal sealed record OpenedStore(
-    StoreKeys Keys, IChunkCodec Codec, StoreState State, ChainWalker Chain, Guid Session, IWriteAheadLog Wal,
+    StoreKeys Keys, IChunkCodec Codec, StoreState State, ChainWalker Chain, Guid Session, WriteAheadLog Wal,
     IReadOnlyList<WriteRecord> Replayed, Sequence LastSequence,
     ByteBudget DirtyMemory, RetryingObjectStore Objects, StoreHealth Health, StoreSupervisor Supervisor);
 
