@@ -38,6 +38,9 @@ internal sealed class ReplyBatch
     /// <summary>True when it is better to send now than to gather more.</summary>
     public bool IsFull => _used + _outsideBytes >= FullBytes;
 
+    /// <summary>True when a reply here tells a client that something was done.</summary>
+    public bool Acknowledges { get; private set; }
+
     /// <summary>The requests that are answered here.</summary>
     public List<NbdRequest> Requests { get; } = [];
 
@@ -45,6 +48,7 @@ internal sealed class ReplyBatch
     public void Append(NbdRequest request, NbdError error)
     {
         Requests.Add(request);
+        Acknowledges |= error == NbdError.None && request.Header.Command != NbdCommand.Read;
         SimpleReply.Write(_buffer.Array.AsSpan(_used, SimpleReply.Size), error, request.Header.Cookie);
         _used += SimpleReply.Size;
         if (request.Payload is not { } payload) return;
@@ -83,6 +87,7 @@ internal sealed class ReplyBatch
     {
         foreach (NbdRequest request in Requests) request.ReleasePayload();
         _pieces.Clear();
+        Acknowledges = false;
         _used = _pieceStart = (int)(_outsideBytes = 0);
     }
 

@@ -21,6 +21,7 @@ internal sealed class ReplyQueue
     private readonly object _gate = new();
     private readonly IWireTransport _transport;
     private readonly RequestWindow _window;
+    private readonly Func<ValueTask> _confirm;
     private readonly Action<Exception> _onBroken;
     private readonly Action _resume;
     private ReplyBatch _filling;
@@ -33,12 +34,15 @@ internal sealed class ReplyQueue
     /// <param name="window">Where answered requests leave from.</param>
     /// <param name="pool">Lends two buffers until <see cref="Close"/>.</param>
     /// <param name="requestsMax">Most requests in the window.</param>
+    /// <param name="confirm">Asked whether an acknowledgement may still be told; it fails when it may not.</param>
     /// <param name="onBroken">Told once why nothing can be sent any more.</param>
     public ReplyQueue(
-        IWireTransport transport, RequestWindow window, BufferPool pool, int requestsMax, Action<Exception> onBroken)
+        IWireTransport transport, RequestWindow window, BufferPool pool, int requestsMax, Func<ValueTask> confirm,
+        Action<Exception> onBroken)
     {
         _transport = transport;
         _window = window;
+        _confirm = confirm;
         _onBroken = onBroken;
         _resume = Resume;
         int bytes = CopyBytes + (requestsMax * SimpleReply.Size);
@@ -108,8 +112,10 @@ internal sealed class ReplyQueue
     {
         do
         {
-            if (_sending.TryGetSinglePiece(out ReadOnlyMemory<byte> bytes)) BeginSend(_transport.SendAsync(bytes));
-            else BeginSend(_transport.SendAsync(_sending.TakePieces()));
+            // Between an operation's end and this moment the process may have stood still for long: the device is asked
+            // right before the bytes go out.
+            ValueTask confirmed = _sending.Acknowledges ? _confirm() : ValueTask.CompletedTask;
+            BeginSend(confirmed.IsCompletedSuccessfully ? SendAsync() : ConfirmAndSendAsync(confirmed));
             if (!_send.IsCompleted)
             {
                 _send.UnsafeOnCompleted(_resume);
@@ -117,6 +123,16 @@ internal sealed class ReplyQueue
             }
         }
         while (EndSend());
+    }
+
+    private ValueTask SendAsync() => _sending.TryGetSinglePiece(out ReadOnlyMemory<byte> bytes)
+        ? _transport.SendAsync(bytes)
+        : _transport.SendAsync(_sending.TakePieces());
+
+    private async ValueTask ConfirmAndSendAsync(ValueTask confirmed)
+    {
+        await confirmed;
+        await SendAsync();
     }
 
     private void BeginSend(ValueTask send) => _send = send.GetAwaiter();

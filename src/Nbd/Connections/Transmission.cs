@@ -50,7 +50,8 @@ internal sealed class Transmission
         _aborted = aborted;
         _meter = services.Meter.ForExport(device.Info.Name);
         _window = new RequestWindow(services.Options, services.SharedBudget, CompleteLater, aborted);
-        _replies = new ReplyQueue(transport, _window, services.Pool, services.Options.RequestsInFlightMax, onBroken);
+        _replies = new ReplyQueue(
+            transport, _window, services.Pool, services.Options.RequestsInFlightMax, device.ConfirmAsync, onBroken);
     }
 
     /// <summary>Serves requests until the client leaves, or the server stops and nothing is under way.</summary>
@@ -201,24 +202,7 @@ internal sealed class Transmission
         }
     }
 
-    // Between the completion on the device and this moment the process may have stood still for long. So the device is
-    // asked once more, right before the reply goes out, until its answer comes without a wait.
-    private void CompleteLater(NbdRequest request)
-    {
-        NbdError error = ResultOf(request);
-        if (error == NbdError.None && request.Header.Command != NbdCommand.Read)
-        {
-            if (!request.Begin(_device.ConfirmAsync()))
-            {
-                request.Operation.UnsafeOnCompleted(request.Continuation);
-                return;
-            }
-
-            error = ResultOf(request);
-        }
-
-        Complete(request, error, defer: false);
-    }
+    private void CompleteLater(NbdRequest request) => Complete(request, ResultOf(request), defer: false);
 
     private NbdError ResultOf(NbdRequest request)
     {
