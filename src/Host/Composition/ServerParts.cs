@@ -16,14 +16,14 @@ namespace ZeroFlow.Host.Composition;
 /// <summary>The real parts of a server, made from its settings.</summary>
 internal sealed class ServerParts : IServerParts
 {
-    // Unused buffers that are kept: a burst of tables in flight, and the payloads of a busy connection.
-    private const long BufferBytesKept = 192L * 1024 * 1024;
+    // Unused buffers that are kept, at most: a burst of tables in flight, and the payloads of a busy connection.
+    private const long BufferBytesKeptMax = 192L * 1024 * 1024;
 
     private readonly ServeSettings _settings;
     private readonly PipelineMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
-    private readonly BufferPool _buffers = new(BufferBytesKept);
+    private readonly BufferPool _buffers;
 
     public ServerParts(ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ILoggerFactory loggers)
     {
@@ -31,6 +31,8 @@ internal sealed class ServerParts : IServerParts
         _metrics = metrics;
         _time = time;
         _loggers = loggers;
+        long tables = (long)settings.Tuning.TableBytes * (settings.Tuning.UploadsInFlight + Environment.ProcessorCount);
+        _buffers = new BufferPool(Math.Min(BufferBytesKeptMax, 2 * tables));
     }
 
     /// <inheritdoc/>

@@ -14,7 +14,8 @@ internal sealed class SealedBlockWriter : IDisposable
 {
     public const int BlockBytes = 1024 * 1024;
 
-    private readonly MemoryStream _output = new();
+    // Blocks of their own size, put together once at the end: a buffer that doubles would need several times the object.
+    private readonly List<byte[]> _output = [];
     private readonly byte[] _block = new byte[BlockBytes];
     private readonly byte[] _encoded = new byte[BlockBytes + FrameSealer.TagBytes];
     private readonly ChaCha20Poly1305 _cipher;
@@ -28,7 +29,7 @@ internal sealed class SealedBlockWriter : IDisposable
         _cipher = new ChaCha20Poly1305(key);
         _codec = codec;
         identity.Write(_identity);
-        _output.Write(_identity);
+        _output.Add(_identity);
     }
 
     public void Dispose() => _cipher.Dispose();
@@ -69,7 +70,16 @@ internal sealed class SealedBlockWriter : IDisposable
     public ReadOnlyMemory<byte> Finish()
     {
         Emit(isLast: true);
-        return _output.GetBuffer().AsMemory(0, (int)_output.Length);
+        byte[] whole = new byte[checked((int)_output.Sum(part => (long)part.Length))];
+        int at = 0;
+        foreach (byte[] part in _output)
+        {
+            part.CopyTo(whole, at);
+            at += part.Length;
+        }
+
+        _output.Clear();
+        return whole;
     }
 
     private void Emit(bool isLast)
@@ -93,8 +103,10 @@ internal sealed class SealedBlockWriter : IDisposable
         _identity.CopyTo(bound);
         head.CopyTo(bound[TableIdentity.Bytes..]);
         _cipher.Encrypt(nonce, body, body, _encoded.AsSpan(length, FrameSealer.TagBytes), bound);
-        _output.Write(head);
-        _output.Write(_encoded.AsSpan(0, length + FrameSealer.TagBytes));
+        byte[] sealedBlock = new byte[head.Length + length + FrameSealer.TagBytes];
+        head.CopyTo(sealedBlock);
+        _encoded.AsSpan(0, length + FrameSealer.TagBytes).CopyTo(sealedBlock.AsSpan(head.Length));
+        _output.Add(sealedBlock);
         _number++;
         _filled = 0;
     }

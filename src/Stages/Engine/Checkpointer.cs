@@ -92,7 +92,7 @@ internal sealed partial class Checkpointer
             if (body.Length <= Checkpoint.BytesMax) return body;
             LogTooLarge(body.Length, Checkpoint.BytesMax);
         }
-        catch (Exception fault) when (fault is IOException or OutOfMemoryException)
+        catch (Exception fault) when (fault is OverflowException or OutOfMemoryException)
         {
             LogFailed(fault);
         }

@@ -26,6 +26,9 @@ internal sealed class ExtentMap<T>
 {
     private const int LeafMax = 128;
 
+    // Leaves grow by little: with millions of extents the empty places would cost more than the copying.
+    private const int LeafGrowth = 16;
+
     private readonly List<Leaf> _leaves = [new Leaf()];
 
     /// <summary>Extents in the map.</summary>
@@ -208,7 +211,7 @@ internal sealed class ExtentMap<T>
         {
             if (Count == Slots.Length)
             {
-                Slot[] larger = new Slot[Math.Min(LeafMax, Slots.Length * 2)];
+                Slot[] larger = new Slot[Math.Min(LeafMax, Slots.Length + LeafGrowth)];
                 Array.Copy(Slots, larger, Count);
                 Slots = larger;
             }
@@ -228,9 +231,11 @@ internal sealed class ExtentMap<T>
         public Leaf SplitUpperHalf()
         {
             int half = Count / 2;
-            var upper = new Leaf { Slots = new Slot[LeafMax], Count = Count - half };
-            Array.Copy(Slots, half, upper.Slots, 0, upper.Count);
-            Array.Clear(Slots, half, upper.Count);
+            Slot[] all = Slots;
+            var upper = new Leaf { Slots = new Slot[Count - half + LeafGrowth], Count = Count - half };
+            Array.Copy(all, half, upper.Slots, 0, upper.Count);
+            Slots = new Slot[half + LeafGrowth];
+            Array.Copy(all, Slots, half);
             Count = half;
             return upper;
         }
