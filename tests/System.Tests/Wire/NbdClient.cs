@@ -155,7 +155,17 @@ internal sealed class NbdClient : IAsyncDisposable
                     throw new IOException($"A reply to nothing: {cookie:x}.");
                 }
 
-                if (code == 0 && !request.Answer.IsEmpty) await _stream.ReadExactlyAsync(request.Answer);
+                try
+                {
+                    if (code == 0 && !request.Answer.IsEmpty) await _stream.ReadExactlyAsync(request.Answer);
+                }
+                catch (Exception e) when (e is IOException or ObjectDisposedException)
+                {
+                    // It is not in flight any more: nobody else would tell its sender.
+                    request.Done.TrySetException(new IOException($"The connection ended: {e.Message}", e));
+                    throw;
+                }
+
                 if (code == 0) request.Done.TrySetResult();
                 else request.Done.TrySetException(
                     new NbdException($"{request.What}: the server answered error {code}.", code));
