@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Stages.Journal;
 
@@ -31,8 +32,8 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
         {
             Directory.CreateDirectory(Location, FileMode600 | UnixFileMode.UserExecute);
             _lock = OpenNew(Path.Combine(Location, LockName), FileMode.OpenOrCreate);
-            SyncDirectory(Location);
-            SyncDirectory(Path.GetDirectoryName(Location) ?? "/");
+            PosixFiles.SyncDirectory(Location);
+            PosixFiles.SyncDirectory(Path.GetDirectoryName(Location) ?? "/");
         }
         catch (IOException fault) when (fault.HResult == ErrorWouldBlock)
         {
@@ -68,7 +69,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
                 throw new IOException(Marshal.GetPInvokeErrorMessage(error), error);
             WriteZeros(handle, sizeBytes);
             RandomAccess.FlushToDisk(handle);
-            SyncDirectory(Location);
+            PosixFiles.SyncDirectory(Location);
             return new WalFile(handle);
         }
         catch (IOException fault)
@@ -85,7 +86,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     public void Rename(string from, string to)
     {
         File.Move(Path.Combine(Location, from), Path.Combine(Location, to), overwrite: true);
-        SyncDirectory(Location);
+        PosixFiles.SyncDirectory(Location);
     }
 
     /// <inheritdoc/>
@@ -103,7 +104,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
         }
 
         File.Move(fresh, path, overwrite: true);
-        SyncDirectory(Location);
+        PosixFiles.SyncDirectory(Location);
     }
 
     /// <inheritdoc/>
@@ -117,7 +118,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     public void Delete(string name)
     {
         File.Delete(Path.Combine(Location, name));
-        SyncDirectory(Location);
+        PosixFiles.SyncDirectory(Location);
     }
 
     /// <inheritdoc/>
@@ -128,9 +129,9 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
             place = string.Create(CultureInfo.InvariantCulture, $"{Location}.{reason}.{i}");
         Directory.CreateDirectory(place, FileMode600 | UnixFileMode.UserExecute);
         foreach (string name in names) File.Move(Path.Combine(Location, name), Path.Combine(place, name));
-        SyncDirectory(place);
-        SyncDirectory(Location);
-        SyncDirectory(Path.GetDirectoryName(Location) ?? "/");
+        PosixFiles.SyncDirectory(place);
+        PosixFiles.SyncDirectory(Location);
+        PosixFiles.SyncDirectory(Path.GetDirectoryName(Location) ?? "/");
         return place;
     }
 
@@ -160,22 +161,6 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
     }
 
     private static bool IsFull(IOException fault) => (fault.HResult & 0xFFFF) is ErrorNoSpace or ErrorQuota;
-
-    // .NET opens no directories: their entries are made durable through the system's own calls.
-    private static void SyncDirectory(string path)
-    {
-        // O_DIRECTORY is left out: its value differs between processors.
-        const int readOnlyCloseOnExec = 0x80000;
-        using SafeFileHandle handle = OpenRaw(path, readOnlyCloseOnExec);
-        if (handle.IsInvalid || Fsync(handle) != 0)
-            throw new IOException($"The directory {path} cannot be synced (error {Marshal.GetLastPInvokeError()}).");
-    }
-
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial SafeFileHandle OpenRaw(string path, int flags);
-
-    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
-    private static partial int Fsync(SafeFileHandle handle);
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     private static partial int Fdatasync(SafeFileHandle handle);
