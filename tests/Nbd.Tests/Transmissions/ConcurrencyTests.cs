@@ -148,6 +148,9 @@ public sealed class ConcurrencyTests
         });
         server.Device.HeldOperations.Add("read");
         using RawClient client = server.Attach();
+
+        // The connection rents its reply buffers only after it has answered GO; a first reply shows that it has them.
+        Assert.Equal(NbdError.None, client.Call(NbdCommand.Flush, 1000, 0, 0));
         long connectionBytes = server.Pool.RentedBytes;
         for (ulong i = 0; i < 50; i++) client.Request(NbdCommand.Read, i, 0, 64 * 1024);
         client.Request(NbdCommand.Read, 50, 0, 4 * 1024 * 1024);
