@@ -30,6 +30,12 @@ public sealed record StoreOptions
     /// <summary>Bytes of plain frames kept in memory.</summary>
     public long MemoryCacheBytes { get; init; } = 512L * 1024 * 1024;
 
+    /// <summary>
+    /// Bytes of the maps in memory: half of it stored pages, half of it changes that no checkpoint holds yet. What has no
+    /// room is read from the disk cache or the bucket.
+    /// </summary>
+    public long MapBytes { get; init; } = 256L * 1024 * 1024;
+
     /// <summary>Bytes of sealed frames kept on the local disk; zero turns the disk cache off.</summary>
     public long DiskCacheBytes { get; init; } = 8L * 1024 * 1024 * 1024;
 

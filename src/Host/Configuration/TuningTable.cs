@@ -52,6 +52,7 @@ internal static class TuningTable
         Size(
             nameof(StoreOptions.MemoryCacheBytes), 0, 4 * T, o => o.MemoryCacheBytes,
             (o, v) => o with { MemoryCacheBytes = v }),
+        Size(nameof(StoreOptions.MapBytes), 4 * M, 1 * T, o => o.MapBytes, (o, v) => o with { MapBytes = v }),
         Size(
             nameof(StoreOptions.DiskCacheBytes), 0, 1024 * T, o => o.DiskCacheBytes,
             (o, v) => o with { DiskCacheBytes = v }),

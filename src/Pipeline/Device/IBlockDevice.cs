@@ -53,10 +53,11 @@ public interface IBlockDevice
 
     /// <summary>
     /// Describes <paramref name="range"/> as alternating runs of data and holes, in order and without gaps, into
-    /// <paramref name="extents"/>; stops early after <paramref name="maxExtents"/> runs.
+    /// <paramref name="extents"/>; stops early when that is full. Completes synchronously when the map of the range is in
+    /// memory. The buffer is borrowed until the task completes.
     /// </summary>
     /// <returns>The runs written; at least one for a range that is not empty.</returns>
-    int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents);
+    ValueTask<int> GetStatusAsync(BlockRange range, Memory<BlockStatus> extents, CancellationToken cancellation);
 
     /// <summary>Starts to bring <paramref name="range"/> into the cache; a hint, it never fails and never waits.</summary>
     void Prefetch(BlockRange range);

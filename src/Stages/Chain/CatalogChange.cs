@@ -15,6 +15,9 @@ internal abstract record CatalogChange
     /// <summary>Makes an export.</summary>
     public sealed record CreateExport(uint Id, string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level) : CatalogChange
     {
+        public static CreateExport From(ExportInfo info) =>
+            new(info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level);
+
         public ExportInfo ToInfo() => new(new ExportId(Id), Name, SizeBytes, ChunkBytes, Level);
     }
 

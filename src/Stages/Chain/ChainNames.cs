@@ -24,6 +24,7 @@ internal static class ChainNames
 {
     public const string ChainPrefix = "chain/";
     public const string CheckpointPrefix = "checkpoint/";
+    public const string MapPrefix = "map/";
 
     private const int EpochDigits = 10;
     private const int NumberDigits = 16;
@@ -33,6 +34,12 @@ internal static class ChainNames
 
     public static string Checkpoint(ChainPosition at) =>
         string.Create(CultureInfo.InvariantCulture, $"{CheckpointPrefix}{at.Epoch:D10}-{at.Number:D16}");
+
+    /// <summary>An object with pages of the map: the writer of an epoch numbers its own.</summary>
+    public static string MapPages(ChainPosition at) =>
+        string.Create(CultureInfo.InvariantCulture, $"{MapPrefix}{at.Epoch:D10}/{at.Number:D16}");
+
+    public static bool TryParseMapPages(string key, out ChainPosition at) => TryParse(key, MapPrefix, '/', out at);
 
     public static bool TryParseTable(string key, out ChainPosition at) => TryParse(key, ChainPrefix, '/', out at);
 

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using ZeroFlow.Pipeline.Blocks;
-using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Keys;
@@ -10,19 +9,21 @@ using ZeroFlow.Stages.Tables;
 namespace ZeroFlow.Stages.Chain;
 
 /// <summary>
-/// Encodes the committed state as of a table, and restores it. Layout: docs/formats.md. Entries of the map are copied
-/// as they lie in memory, little-endian.
+/// Encodes the root of the committed state as of a table, and restores it: the objects, their live bytes, the exports,
+/// and where the pages of their maps are. Layout: docs/formats.md.
 /// </summary>
 internal static class Checkpoint
 {
-    /// <summary>Largest checkpoint that is read, in bytes: the map of about 8 TiB in 128 KiB chunks.</summary>
-    public const int BytesMax = 1 << 30;
+    /// <summary>Largest root that is read, in bytes: the page tables of about 100 TiB, compressed.</summary>
+    public const int BytesMax = 1 << 28;
 
     private const int CatalogBytesMax = 64 * 1024;
+    private const uint EndOfPages = uint.MaxValue;
 
-    /// <summary>Encodes <paramref name="state"/>. Only the state's single writer may call this.</summary>
+    /// <summary>Encodes a frozen state whose changes are in the pages of <paramref name="folded"/>.</summary>
     public static ReadOnlyMemory<byte> Encode(
-        StoreState state, StoreKeys keys, IChunkCodec codec, byte[] salt, long unixMs)
+        FrozenState state, FoldedMap folded, TableRegistry tables, StoreKeys keys, IChunkCodec codec, byte[] salt,
+        long unixMs)
     {
         var identity = new TableIdentity
         {
@@ -37,9 +38,10 @@ internal static class Checkpoint
             CreatedUnixMs = unixMs,
         };
         using var writer = new SealedBlockWriter(keys.CheckpointKey(salt), identity, codec);
-        Dictionary<int, int> ordinals = WriteTables(writer, state.Tables);
+        WriteTables(writer, state, folded, tables);
+        var moved = folded.Pages.ToLookup(static page => page.Slot.Map);
         writer.WriteUInt32((uint)state.Exports.Count);
-        foreach (CommittedExport export in state.Exports) WriteExport(writer, export, ordinals);
+        foreach (FrozenExport export in state.Exports) WriteExport(writer, export, moved[export.Map]);
         return writer.Finish();
     }
 
@@ -70,23 +72,25 @@ internal static class Checkpoint
         return state;
     }
 
-    private static Dictionary<int, int> WriteTables(SealedBlockWriter writer, TableRegistry registry)
+    private static void WriteTables(
+        SealedBlockWriter writer, FrozenState state, FoldedMap folded, TableRegistry tables)
     {
-        var tables = registry.All().ToList();
-        var ordinals = new Dictionary<int, int>(tables.Count);
-        writer.WriteUInt32((uint)tables.Count);
-        foreach (var (ordinal, table) in tables)
+        // Tables that were committed while the map was being folded are not part of this state.
+        var listed = tables.All().Where(t => t.Ordinal <= state.LastOrdinal || folded.Objects.Contains(t.Ordinal)).ToList();
+        writer.WriteUInt32((uint)listed.Count);
+        foreach (var (ordinal, table) in listed)
         {
-            ordinals[ordinal] = ordinals.Count + 1;
+            writer.WriteUInt32((uint)ordinal);
+            writer.WriteUInt32((uint)table.Kind);
             writer.WriteUInt32(table.Epoch);
             writer.WriteUInt64(table.Number);
             writer.WriteUInt64((ulong)table.ObjectBytes);
+            writer.WriteUInt64((ulong)table.PlainBytes);
+            writer.WriteUInt64((ulong)(table.LiveBytes + folded.Live.GetValueOrDefault(ordinal)));
             writer.WriteUInt64(table.FirstSequence.Value);
             writer.WriteUInt64(table.LastSequence.Value);
             writer.Write(table.Salt);
         }
-
-        return ordinals;
     }
 
     private static void ReadTables(SealedBlockReader reader, TableRegistry registry, StoreKeys keys)
@@ -94,56 +98,61 @@ internal static class Checkpoint
         uint count = reader.ReadUInt32();
         for (uint i = 0; i < count; i++)
         {
+            uint ordinal = reader.ReadUInt32();
+            var kind = (ChainObjectKind)reader.ReadUInt32();
             var at = new ChainPosition(reader.ReadUInt32(), reader.ReadUInt64());
-            long bytes = (long)reader.ReadUInt64();
+            long objectBytes = (long)reader.ReadUInt64();
+            long plainBytes = (long)reader.ReadUInt64();
+            long liveBytes = (long)reader.ReadUInt64();
             var first = new Sequence(reader.ReadUInt64());
             var last = new Sequence(reader.ReadUInt64());
             byte[] salt = new byte[TableIdentity.SaltBytes];
             reader.Read(salt);
-            registry.Add(new TableInfo
+            var table = new TableInfo
             {
+                Kind = kind,
                 Epoch = at.Epoch,
                 Number = at.Number,
-                ObjectBytes = bytes,
+                ObjectBytes = objectBytes,
+                PlainBytes = plainBytes,
                 FirstSequence = first,
                 LastSequence = last,
                 Salt = salt,
                 Key = keys.TableKey(salt),
-                ObjectKey = ChainNames.Table(at),
-            });
+                ObjectKey = kind switch
+                {
+                    ChainObjectKind.Table => ChainNames.Table(at),
+                    ChainObjectKind.MapPages => ChainNames.MapPages(at),
+                    _ => throw reader.Damaged(),
+                },
+            };
+            table.AddLive(liveBytes);
+            if (ordinal > int.MaxValue || !registry.TryRestore((int)ordinal, table)) throw reader.Damaged();
         }
     }
 
-    private static void WriteExport(SealedBlockWriter writer, CommittedExport export, Dictionary<int, int> ordinals)
+    private static void WriteExport(SealedBlockWriter writer, FrozenExport export, IEnumerable<FoldedPage> moved)
     {
-        ExportInfo info = export.Info;
-        var created = new CatalogChange.CreateExport(info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level);
-        writer.WriteBytes(created.Encode());
-        var renamed = new ChunkEntry[CommittedMap.PageChunks];
-        foreach (var (page, entries) in export.Map.Pages())
+        writer.WriteBytes(CatalogChange.CreateExport.From(export.Info).Encode());
+        var written = new HashSet<MapSlot>();
+        foreach (FoldedPage page in moved)
         {
-            for (int i = 0; i < entries.Length; i++)
-            {
-                ChunkEntry e = entries[i];
-                renamed[i] = e.IsHole ? default : new(ordinals[e.Table], e.Frame, e.ObjectOffset, e.SealedBytes, e.Encoding);
-            }
-
-            writer.WriteUInt32((uint)page);
-            writer.Write(MemoryMarshal.AsBytes<ChunkEntry>(renamed));
+            written.Add(page.Slot);
+            if (page.Place.Table != 0) WritePage(writer, page.Slot.Page, page.Place);
         }
 
-        writer.WriteUInt32(uint.MaxValue);
-        writer.WriteUInt32((uint)export.Map.FragmentCount);
-        foreach (Extent<Fragment> extent in export.Map.Fragments())
+        foreach (MapSlot slot in export.Map.StoredPages())
         {
-            Fragment f = extent.Value;
-            Fragment one = f.IsZero
-                ? f
-                : new(ordinals[f.Table], f.Frame, f.ObjectOffset, f.SealedBytes, f.Encoding, f.PlainBytes, f.Skipped);
-            writer.WriteUInt64((ulong)extent.Range.Offset);
-            writer.WriteUInt64((ulong)extent.Range.Length);
-            writer.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<Fragment>(in one)));
+            if (!written.Contains(slot)) WritePage(writer, slot.Page, slot.Base);
         }
+
+        writer.WriteUInt32(EndOfPages);
+    }
+
+    private static void WritePage(SealedBlockWriter writer, int page, Fragment place)
+    {
+        writer.WriteUInt32((uint)page);
+        writer.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<Fragment>(in place)));
     }
 
     private static void ReadExport(SealedBlockReader reader, StoreState state)
@@ -151,23 +160,13 @@ internal static class Checkpoint
         if (CatalogChange.Decode(reader.ReadBytes(CatalogBytesMax)) is not CatalogChange.CreateExport created)
             throw reader.Damaged();
         CommittedExport export = state.AddExport(created.ToInfo());
-        for (uint page = reader.ReadUInt32(); page != uint.MaxValue; page = reader.ReadUInt32())
+        for (uint page = reader.ReadUInt32(); page != EndOfPages; page = reader.ReadUInt32())
         {
-            var entries = new ChunkEntry[CommittedMap.PageChunks];
-            reader.Read(MemoryMarshal.AsBytes(entries.AsSpan()));
-            if (entries.Any(e => e.Table < 0 || e.Table > state.Tables.LastOrdinal) || !export.Map.TryRestorePage((int)page, entries))
-                throw reader.Damaged();
-        }
-
-        uint fragments = reader.ReadUInt32();
-        for (uint i = 0; i < fragments; i++)
-        {
-            var range = new BlockRange((long)reader.ReadUInt64(), (long)reader.ReadUInt64());
-            Fragment fragment = default;
-            reader.Read(MemoryMarshal.AsBytes(new Span<Fragment>(ref fragment)));
-            if (!range.FitsIn(created.SizeBytes) || fragment.Table < 0 || fragment.Table > state.Tables.LastOrdinal)
-                throw reader.Damaged();
-            export.Map.RestoreFragment(range, fragment);
+            Fragment place = default;
+            reader.Read(MemoryMarshal.AsBytes(new Span<Fragment>(ref place)));
+            bool isPage = place.Table > 0 && state.Tables[place.Table] is { Kind: ChainObjectKind.MapPages } &&
+                          place is { PlainBytes: > 0, Skipped: 0 };
+            if (!isPage || !export.Map.TryRestore(page, place)) throw reader.Damaged();
         }
     }
 }

@@ -24,6 +24,9 @@ internal sealed class StoreState
 
     public TableRegistry Tables { get; }
 
+    /// <summary>The memory that all maps share.</summary>
+    public MapPages Pages { get; } = new();
+
     /// <summary>The last committed table; its number is zero when the epoch has none yet.</summary>
     public ChainPosition Position { get; private set; }
 
@@ -63,8 +66,8 @@ internal sealed class StoreState
             if (!_exports.TryGetValue(entry.Export.Value, out CommittedExport? export) ||
                 !entry.Range.FitsIn(export.Info.SizeBytes))
                 throw StorageFaultException.Corrupt($"Table {at} holds {entry.Range} of export {entry.Export}, which is not there.");
-            export.Map.Apply(entry, ordinal, frame, objectOffset);
-            if (entry.Kind != TableEntryKind.Frame) continue;
+            export.Map.Apply(entry, ordinal, frame, objectOffset, at with { Number = at.Number - entry.TablesBack });
+            if (!entry.HasFrame) continue;
             objectOffset += entry.SealedBytes;
             frame++;
         }
@@ -82,6 +85,20 @@ internal sealed class StoreState
         SealsPassed.Add(Position.NextNumber);
         Position = Position.NextEpoch;
         Session = session;
+    }
+
+    /// <summary>
+    /// Holds the state still for a checkpoint. Between two tables, and only when the last frozen state is installed.
+    /// </summary>
+    public FrozenState Freeze() => new(
+        Position, Session, LastSequence, Tables.LastOrdinal,
+        [.. _exports.Values.Select(export => new FrozenExport(export.Info, export.Map, export.Map.Freeze()))]);
+
+    /// <summary>The frozen state's changes are in stored pages, named by a stored checkpoint.</summary>
+    public void Install(FoldedMap folded)
+    {
+        foreach (FoldedPage page in folded.Pages) page.Slot.Map.Install(page.Slot, page.Place, page.Resident);
+        foreach (var (ordinal, bytes) in folded.Live) Tables[ordinal]?.AddLive(bytes);
     }
 
     /// <summary>Restores the scalars of a checkpoint.</summary>
@@ -109,7 +126,7 @@ internal sealed class StoreState
     /// </summary>
     public CommittedMap PrepareMap(ExportInfo info) => _prepared[info.Id.Value] = NewMap(info);
 
-    private CommittedMap NewMap(ExportInfo info) => new(Tables, info.Id, info.SizeBytes, info.ChunkBytes);
+    private CommittedMap NewMap(ExportInfo info) => new(Tables, Pages, info.Id, info.SizeBytes);
 
     private void Apply(CatalogChange change)
     {

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Logging;
-using ZeroFlow.Pipeline.Flow;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Keys;
@@ -9,39 +9,42 @@ using ZeroFlow.Stages.Tables;
 namespace ZeroFlow.Stages.Engine;
 
 /// <summary>
-/// Writes checkpoints behind the commit stage and deletes what they make unnecessary: older checkpoints, and tables
-/// that hold no live byte.
+/// Writes checkpoints behind the commit stage: folds what has changed in the maps into stored pages, stores a root that
+/// names them, and hands what nothing needs any more to the collector.
 /// </summary>
 /// <remarks>
-/// A table is deleted only if it was dead in a committed state, that state's checkpoint is in the bucket, and the grace
-/// period is over. What is dead in a committed state stays dead in every later one, so even the late deletes of a
-/// fenced writer are harmless. Seals are never touched.
+/// Commits go on meanwhile, above the frozen state. A failed attempt goes on where it stopped: once a root may be in the
+/// bucket, it is the one that counts, byte for byte.
 /// </remarks>
 internal sealed partial class Checkpointer
 {
-    private const int CheckpointsKept = 2;
-
     private readonly StoreState _state;
+    private readonly CommitTurn _turn;
+    private readonly MapFolder _folder;
+    private readonly Collector _collector;
     private readonly StoreKeys _keys;
     private readonly IChunkCodec _codec;
     private readonly IObjectStore _objects;
     private readonly IEntropy _entropy;
     private readonly TimeProvider _time;
     private readonly StoreOptions _options;
-    private readonly StoreSupervisor _supervisor;
     private readonly ILogger _log;
-    private readonly Queue<(long Since, int Ordinal)> _dying = new();
-    private readonly HashSet<int> _doomed = [];
+    private FrozenState? _frozen;
+    private FoldedMap? _folded;
+    private ReadOnlyMemory<byte> _root;
     private int _tablesSince;
     private long _bytesSince;
     private long _lastBytes;
-    private Task _running = Task.CompletedTask;
+    private int _failures;
 
     public Checkpointer(
-        StoreState state, StoreKeys keys, IChunkCodec codec, IObjectStore objects, IEntropy entropy, TimeProvider time,
-        StoreOptions options, StoreSupervisor supervisor, ILogger log)
+        StoreState state, CommitTurn turn, MapFolder folder, Collector collector, StoreKeys keys, IChunkCodec codec,
+        IObjectStore objects, IEntropy entropy, TimeProvider time, StoreOptions options, ILogger log)
     {
         _state = state;
+        _turn = turn;
+        _folder = folder;
+        _collector = collector;
         _tablesSince = state.TablesApplied;
         _keys = keys;
         _codec = codec;
@@ -49,115 +52,105 @@ internal sealed partial class Checkpointer
         _entropy = entropy;
         _time = time;
         _options = options;
-        _supervisor = supervisor;
         _log = log;
     }
 
     /// <summary>The table of the newest stored checkpoint.</summary>
     public ChainPosition LastStored { get; private set; }
 
+    /// <summary>True when a checkpoint is worth its cost, or the changes in memory take too much room.</summary>
+    public bool IsDue
+    {
+        get
+        {
+            if (_frozen is not null) return true;
+            int tables = Volatile.Read(ref _tablesSince);
+            if (tables == 0) return false;
+            if (_state.Pages.ChangedBytes > _options.MapBytes / 8) return true;
+
+            // What a checkpoint costs is at most a fifth of the data's bytes, whatever the size of the store.
+            return tables >= _options.CheckpointTables && Volatile.Read(ref _bytesSince) >= 4 * _lastBytes;
+        }
+    }
+
     /// <summary>
-    /// Counts a committed table, and starts a checkpoint when it is time. Called by the commit stage, which is the
-    /// state's only writer: encoding happens here, between two commits, so that it sees one state.
+    /// True when commits have to wait for a checkpoint, because the changes in memory have reached their bound. A
+    /// checkpoint that fails holds nobody up: memory is the smaller evil.
     /// </summary>
+    public bool HoldsCommits =>
+        _state.Pages.ChangedBytes > _options.MapBytes / 2 && Volatile.Read(ref _failures) == 0;
+
+    /// <summary>Counts a committed table. Called by the commit stage.</summary>
     public void TableCommitted(long objectBytes)
     {
-        _tablesSince++;
-        _bytesSince += objectBytes;
-
-        // A large map is written less often than a small one: its checkpoints cost at most a fifth of the data's bytes.
-        if (_tablesSince < _options.CheckpointTables || _bytesSince < 4 * _lastBytes || !_running.IsCompleted) return;
-        _tablesSince = 0;
-        _bytesSince = 0;
-        if (TryEncode() is not { } body) return;
-        ChainPosition at = _state.Position;
-        int[] dead = [.. _state.Tables.All().Where(t => t.Table.LiveBytes == 0 && !_doomed.Contains(t.Ordinal)).Select(t => t.Ordinal)];
-        _lastBytes = body.Length;
-        _running = BackgroundLoop.Start(
-            cancellation => StoreAsync(at, body, dead, cancellation), LogFailed, _supervisor.Stopping);
+        Interlocked.Increment(ref _tablesSince);
+        Interlocked.Add(ref _bytesSince, objectBytes);
     }
 
-    /// <summary>Completes when a checkpoint that is under way is stored or given up.</summary>
-    public Task WhenIdleAsync() => _running;
-
-    // Null when there can be no checkpoint now: the chain itself is whole without one, and nothing is deleted meanwhile.
-    private ReadOnlyMemory<byte>? TryEncode()
+    /// <summary>Writes a checkpoint, or goes on with the one that could not be finished.</summary>
+    /// <returns>False when it failed; the chain itself is whole without it, and nothing is deleted meanwhile.</returns>
+    public async Task<bool> TryRunAsync(CancellationToken cancellation)
     {
-        byte[] salt = new byte[TableIdentity.SaltBytes];
-        _entropy.Fill(salt);
         try
         {
-            ReadOnlyMemory<byte> body = Checkpoint.Encode(
-                _state, _keys, _codec, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
-            if (body.Length <= Checkpoint.BytesMax) return body;
-            LogTooLarge(body.Length, Checkpoint.BytesMax);
+            await RunAsync(cancellation);
+            Volatile.Write(ref _failures, 0);
+            return true;
         }
-        catch (Exception fault) when (fault is OverflowException or OutOfMemoryException)
+        catch (Exception fault) when (!cancellation.IsCancellationRequested)
         {
+            Interlocked.Increment(ref _failures);
             LogFailed(fault);
+            return false;
         }
-
-        return null;
     }
 
-    private async Task StoreAsync(ChainPosition at, ReadOnlyMemory<byte> body, int[] dead, CancellationToken cancellation)
+    private async Task RunAsync(CancellationToken cancellation)
     {
+        if (_frozen is null)
+        {
+            using (await _turn.TakeAsync(cancellation))
+            {
+                _frozen = _state.Freeze();
+                Volatile.Write(ref _tablesSince, 0);
+                Volatile.Write(ref _bytesSince, 0);
+            }
+        }
+
+        FrozenState frozen = _frozen;
+        if (_folded is null)
+        {
+            FoldedMap made = await _folder.FoldAsync(frozen, cancellation);
+            byte[] salt = new byte[TableIdentity.SaltBytes];
+            _entropy.Fill(salt);
+            _root = Checkpoint.Encode(
+                frozen, made, _state.Tables, _keys, _codec, salt, _time.GetUtcNow().ToUnixTimeMilliseconds());
+            _folded = made;
+        }
+
+        FoldedMap folded = _folded;
+        if (_root.Length > Checkpoint.BytesMax)
+        {
+            throw new StorageFaultException(
+                FaultKind.Invalid,
+                $"The checkpoint's root would have {_root.Length} bytes; more than {Checkpoint.BytesMax} are not stored.");
+        }
+
         // A name that exists is this writer's own, from an attempt whose reply was lost: positions are never reused.
-        await _objects.TryCreateAsync(ChainNames.Checkpoint(at), body, cancellation);
-        LastStored = at;
-        LogStored(at.ToString(), body.Length, dead.Length);
-        long now = _time.GetTimestamp();
-        foreach (int ordinal in dead)
-        {
-            if (_doomed.Add(ordinal)) _dying.Enqueue((now, ordinal));
-        }
-
-        await DeleteOldCheckpointsAsync(cancellation);
-        await DeleteTablesAsync(cancellation);
+        await _objects.TryCreateAsync(ChainNames.Checkpoint(frozen.Position), _root, cancellation);
+        LastStored = frozen.Position;
+        _state.Install(folded);
+        _lastBytes = _root.Length + folded.Bytes;
+        LogStored(frozen.Position.ToString(), _root.Length, folded.Pages.Count, folded.Bytes);
+        _frozen = null;
+        _folded = null;
+        _root = default;
+        _collector.CheckpointStored(frozen.LastOrdinal, folded.Objects);
     }
 
-    private async Task DeleteOldCheckpointsAsync(CancellationToken cancellation)
-    {
-        var found = new List<ChainPosition>();
-        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointPrefix, null, cancellation))
-        {
-            if (ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) found.Add(at);
-        }
+    [LoggerMessage(Level = LogLevel.Information, Message = "Checkpoint {Position} is stored: a root of {RootBytes} bytes, and {Pages} changed pages in {PageBytes} bytes.")]
+    private partial void LogStored(string position, int rootBytes, int pages, long pageBytes);
 
-        found.Sort();
-        foreach (ChainPosition old in found.SkipLast(CheckpointsKept))
-            await _objects.DeleteAsync(ChainNames.Checkpoint(old), cancellation);
-    }
-
-    private async Task DeleteTablesAsync(CancellationToken cancellation)
-    {
-        while (_dying.TryPeek(out var next) && _time.GetElapsedTime(next.Since) >= _options.DeleteGrace)
-        {
-            // Verified once more right before the delete: a live byte here would be a bug that must not cost data.
-            TableInfo table = _state.Tables[next.Ordinal]!;
-            if (table.LiveBytes == 0)
-            {
-                await _objects.DeleteAsync(table.ObjectKey, cancellation);
-                _state.Tables.Remove(next.Ordinal);
-            }
-            else
-            {
-                LogRevived(table.ObjectKey, table.LiveBytes);
-            }
-
-            _dying.Dequeue();
-        }
-    }
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "Checkpoint {Position} is stored ({Bytes} bytes); {Dead} more tables hold nothing live.")]
-    private partial void LogStored(string position, int bytes, int dead);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "The checkpoint would have {Bytes} bytes; more than {BytesMax} are not stored. Opening reads the chain from the last one instead.")]
-    private partial void LogTooLarge(int bytes, int bytesMax);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint could not be stored; the next one will be tried after more tables.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint could not be stored; it will be tried again. Until then opening takes longer, and no space comes back.")]
     private partial void LogFailed(Exception fault);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "Table {Key} was counted dead but has {Bytes} live bytes; it is kept.")]
-    private partial void LogRevived(string key, long bytes);
 }

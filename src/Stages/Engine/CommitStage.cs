@@ -26,11 +26,13 @@ internal sealed class CommitStage
     private readonly CutStage _cutter;
     private readonly StoreSupervisor _supervisor;
     private readonly FrameDiskCache? _diskCache;
-    private readonly Checkpointer _checkpointer;
+    private readonly CommitTurn _turn;
+    private readonly MaintenanceLoop _maintenance;
 
     public CommitStage(
         StoreState state, Guid session, IWriteAheadLog wal, SequenceFrontier published, Admission admission,
-        CutStage cutter, StoreSupervisor supervisor, FrameDiskCache? diskCache, Checkpointer checkpointer)
+        CutStage cutter, StoreSupervisor supervisor, FrameDiskCache? diskCache, CommitTurn turn,
+        MaintenanceLoop maintenance)
     {
         _state = state;
         _session = session;
@@ -40,23 +42,28 @@ internal sealed class CommitStage
         _cutter = cutter;
         _supervisor = supervisor;
         _diskCache = diskCache;
-        _checkpointer = checkpointer;
+        _turn = turn;
+        _maintenance = maintenance;
     }
 
-    public Task RunAsync(TableDraft draft)
+    public async Task RunAsync(TableDraft draft)
     {
         try
         {
             // A draft behind one that failed is not committed, though its upload may have succeeded.
-            if (draft.Fault is null && _supervisor.Cause is null) Commit(draft);
+            if (draft.Fault is not null || _supervisor.Cause is not null) return;
+            await _maintenance.WhenRoomAsync(_supervisor.Stopping);
+            using (await _turn.TakeAsync(_supervisor.Stopping)) Commit(draft);
+        }
+        catch (OperationCanceledException) when (_supervisor.Stopping.IsCancellationRequested)
+        {
+            // The store stops while commits wait for a checkpoint: the next start finds the table in the chain.
         }
         finally
         {
             _cutter.Finished(draft);
             draft.Release();
         }
-
-        return Task.CompletedTask;
     }
 
     private void Commit(TableDraft draft)
@@ -76,7 +83,7 @@ internal sealed class CommitStage
         _wal.Release(last);
         _admission.Drained(walBytes);
         KeepInDiskCache(draft, ordinal);
-        _checkpointer.TableCommitted(draft.BodyBytes);
+        _maintenance.TableCommitted(draft.BodyBytes);
     }
 
     private static TableInfo ToTableInfo(TableDraft draft) => new()
@@ -89,6 +96,7 @@ internal sealed class CommitStage
         FirstSequence = draft.FirstSequence,
         LastSequence = draft.LastSequence,
         ObjectKey = ChainNames.Table(draft.Position),
+        PlainBytes = draft.Index!.DataBytes,
     };
 
     // What was written is not fetched back: the sealed frames enter the disk cache from the bytes in hand.

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
 using ZeroFlow.Stages.Chain;
@@ -30,7 +31,7 @@ internal sealed class CutStage : IDisposable
     private static readonly TimeSpan SleepMin = TimeSpan.FromMilliseconds(1);
 
     private readonly Channel<CutItem> _queue;
-    private readonly SemaphoreSlim _wake = new(0);
+    private readonly WakeSignal _wake;
     private readonly StoreOptions _options;
     private readonly IWriteAheadLog _wal;
     private readonly BufferPool _buffers;
@@ -47,7 +48,6 @@ internal sealed class CutStage : IDisposable
     private int _urgentInFlight;
     private bool _barrierWaits;
     private volatile bool _idle;
-    private int _wakePending;
 
     public CutStage(
         StoreOptions options, IWriteAheadLog wal, BufferPool buffers, TimeProvider time, PipelineMetrics metrics,
@@ -59,6 +59,7 @@ internal sealed class CutStage : IDisposable
         _time = time;
         _next = next;
         _send = send;
+        _wake = new WakeSignal(time);
 
         // The smallest record takes more than 64 bytes of the WAL, so the WAL's budget bounds their number.
         int bound = (int)Math.Min(int.MaxValue / 2, (options.WalBytes / 64) + (1 << 20));
@@ -93,7 +94,7 @@ internal sealed class CutStage : IDisposable
         long before = Interlocked.Add(ref _pendingBytes, payload) - payload;
 
         // The loop is woken to start timing, and when another cut is full; not for every record.
-        if (_idle || before / _options.TableBytes != (before + payload) / _options.TableBytes) Wake();
+        if (_idle || before / _options.TableBytes != (before + payload) / _options.TableBytes) _wake.Wake();
     }
 
     /// <summary>A barrier: what was enqueued before it is cut without waiting for more.</summary>
@@ -101,14 +102,14 @@ internal sealed class CutStage : IDisposable
     {
         // A queue that takes no more is cut to its end all the same.
         _queue.Writer.TryWrite(new CutItem(null));
-        Wake();
+        _wake.Wake();
     }
 
     /// <summary>Takes no more; the loop ends when all that came is cut.</summary>
     public void Complete()
     {
         _queue.Writer.TryComplete();
-        Wake();
+        _wake.Wake();
     }
 
     /// <summary>A draft reached its end, committed or not.</summary>
@@ -116,7 +117,7 @@ internal sealed class CutStage : IDisposable
     {
         lock (_lock) _inFlight.Remove(draft);
         if (draft.IsUrgent) Interlocked.Decrement(ref _urgentInFlight);
-        Wake();
+        _wake.Wake();
     }
 
     /// <summary>The actor's loop.</summary>
@@ -143,7 +144,7 @@ internal sealed class CutStage : IDisposable
             }
             else
             {
-                await SleepAsync(rest > SleepMin ? rest : SleepMin, cancellation);
+                await _wake.SleepAsync(rest > SleepMin ? rest : SleepMin, cancellation);
             }
         }
     }
@@ -152,43 +153,13 @@ internal sealed class CutStage : IDisposable
 
     private bool IsFull => _openBytes >= _options.TableBytes || _open.Count >= RecordsMax;
 
-    private void Wake()
-    {
-        if (Interlocked.Exchange(ref _wakePending, 1) == 0) _wake.Release();
-    }
-
     private async Task IdleAsync(CancellationToken cancellation)
     {
         // Whoever enqueues looks at the flag after the queue, this loop looks at the queue after the flag.
         _idle = true;
         Interlocked.MemoryBarrier();
-        if (!_queue.Reader.TryPeek(out _)) await SleepAsync(Timeout.InfiniteTimeSpan, cancellation);
+        if (!_queue.Reader.TryPeek(out _)) await _wake.SleepAsync(Timeout.InfiniteTimeSpan, cancellation);
         _idle = false;
-    }
-
-    private async Task SleepAsync(TimeSpan longest, CancellationToken cancellation)
-    {
-        if (longest == Timeout.InfiniteTimeSpan)
-        {
-            await _wake.WaitAsync(cancellation);
-        }
-        else
-        {
-            using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            Task woken = _wake.WaitAsync(early.Token);
-            if (await Task.WhenAny(woken, Task.Delay(longest, _time, early.Token)) != woken)
-            {
-                await early.CancelAsync();
-                await woken.ContinueWith(
-                    static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-                cancellation.ThrowIfCancellationRequested();
-                if (!woken.IsCompletedSuccessfully) return;
-            }
-
-            await early.CancelAsync();
-        }
-
-        Volatile.Write(ref _wakePending, 0);
     }
 
     private void Pull()

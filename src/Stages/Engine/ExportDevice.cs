@@ -91,15 +91,60 @@ internal sealed class ExportDevice : IBlockDevice
     public ValueTask ConfirmAsync() => _front.ConfirmAsync();
 
     /// <inheritdoc/>
-    public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
+    public async ValueTask<int> GetStatusAsync(
+        BlockRange range, Memory<BlockStatus> extents, CancellationToken cancellation)
     {
         CheckRange(range);
+        if (extents.IsEmpty) return 0;
         ReadPlan plan = RentPlan();
-        Look(plan, range);
         int count = 0;
+        try
+        {
+            // Page by page: a long range is full of runs long before its end.
+            for (long at = range.Offset; at < range.End;)
+            {
+                var part = BlockRange.Between(at, Math.Min(range.End, (at / MapPage.Span + 1) * MapPage.Span));
+                plan.Clear();
+                if (!TryLook(plan, part)) await LookAsync(plan, part, cancellation);
+                foreach (MemtableHit hit in plan.Recent) hit.Payload?.Release();
+                if (!AddStatus(plan, part, extents.Span, ref count)) return count;
+                at = part.End;
+            }
+
+            return count;
+        }
+        finally
+        {
+            ReturnPlan(plan);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Prefetch(BlockRange range)
+    {
+        range = range.Intersect(new BlockRange(0, _info.SizeBytes));
+        if (range.IsEmpty) return;
+        var hits = new List<CommittedHit>();
+        if (!_committed.TryCollect(range, hits))
+        {
+            _committed.PrefetchPages(range);
+            return;
+        }
+
+        var frames = new List<FrameRef>();
+        foreach (CommittedHit hit in hits)
+        {
+            if (hit.Frame is { } frame && (frames.Count == 0 || frames[^1].Key != frame.Key)) frames.Add(frame);
+        }
+
+        if (frames.Count > 0) _parts.Frames.Prefetch(frames);
+    }
+
+    // False when the next run has no room.
+    private static bool AddStatus(ReadPlan plan, BlockRange part, Span<BlockStatus> extents, ref int count)
+    {
         int recent = 0, committed = 0;
-        int room = Math.Min(maxExtents, extents.Length);
-        for (long at = range.Offset; at < range.End;)
+        for (long at = part.Offset; at < part.End;)
         {
             BlockStatus run;
             if (recent < plan.Recent.Count && plan.Recent[recent].Range.Offset == at)
@@ -116,29 +161,11 @@ internal sealed class ExportDevice : IBlockDevice
             at += run.Length;
             if (count > 0 && extents[count - 1].IsHole == run.IsHole)
                 extents[count - 1] = run with { Length = extents[count - 1].Length + run.Length };
-            else if (count < room) extents[count++] = run;
-            else break;
+            else if (count < extents.Length) extents[count++] = run;
+            else return false;
         }
 
-        foreach (MemtableHit hit in plan.Recent) hit.Payload?.Release();
-        ReturnPlan(plan);
-        return count;
-    }
-
-    /// <inheritdoc/>
-    public void Prefetch(BlockRange range)
-    {
-        range = range.Intersect(new BlockRange(0, _info.SizeBytes));
-        if (range.IsEmpty) return;
-        var hits = new List<CommittedHit>();
-        _committed.Collect(range, hits);
-        var frames = new List<FrameRef>();
-        foreach (CommittedHit hit in hits)
-        {
-            if (hit.Frame is { } frame && (frames.Count == 0 || frames[^1].Key != frame.Key)) frames.Add(frame);
-        }
-
-        if (frames.Count > 0) _parts.Frames.Prefetch(frames);
+        return true;
     }
 
     private async ValueTask ThenDurableAsync(ValueTask done, CancellationToken cancellation)
@@ -154,24 +181,55 @@ internal sealed class ExportDevice : IBlockDevice
     }
 
     // The order is what makes a read safe against a commit: the memtable forgets a record only after the committed map
-    // has learned of its table.
-    private void Look(ReadPlan plan, BlockRange range)
+    // has learned of its table. False, with an empty plan, when a page of the map is not in memory.
+    private bool TryLook(ReadPlan plan, BlockRange range)
     {
         Memtable.Collect(range, plan.Recent);
         long at = range.Offset;
+        bool isFound = true;
         foreach (MemtableHit hit in plan.Recent)
         {
-            if (hit.Range.Offset > at) _committed.Collect(BlockRange.Between(at, hit.Range.Offset), plan.Committed);
+            if (hit.Range.Offset > at)
+                isFound = isFound && _committed.TryCollect(BlockRange.Between(at, hit.Range.Offset), plan.Committed);
             at = hit.Range.End;
         }
 
-        if (at < range.End) _committed.Collect(BlockRange.Between(at, range.End), plan.Committed);
+        if (at < range.End) isFound = isFound && _committed.TryCollect(BlockRange.Between(at, range.End), plan.Committed);
+        if (!isFound) plan.ReleaseRecent();
+        return isFound;
     }
 
-    // True when every byte was in memory.
-    private bool FillFromMemory(ReadPlan plan, BlockRange range, Span<byte> destination)
+    // The same, bringing pages of the map into memory where need be.
+    private async ValueTask LookAsync(ReadPlan plan, BlockRange range, CancellationToken cancellation)
     {
-        Look(plan, range);
+        Memtable.Collect(range, plan.Recent);
+        try
+        {
+            long at = range.Offset;
+            foreach (MemtableHit hit in plan.Recent)
+            {
+                if (hit.Range.Offset > at)
+                    await _committed.CollectAsync(BlockRange.Between(at, hit.Range.Offset), plan.Committed, cancellation);
+                at = hit.Range.End;
+            }
+
+            if (at < range.End)
+                await _committed.CollectAsync(BlockRange.Between(at, range.End), plan.Committed, cancellation);
+        }
+        catch
+        {
+            plan.ReleaseRecent();
+            throw;
+        }
+    }
+
+    // True when every byte was in memory, the map included.
+    private bool FillFromMemory(ReadPlan plan, BlockRange range, Span<byte> destination) =>
+        TryLook(plan, range) && FillFound(plan, range, destination);
+
+    // Copies what is in memory, and notes the rest. True when there is no rest.
+    private bool FillFound(ReadPlan plan, BlockRange range, Span<byte> destination)
+    {
         foreach (MemtableHit hit in plan.Recent)
         {
             Span<byte> target = destination.Slice((int)(hit.Range.Offset - range.Offset), (int)hit.Range.Length);
@@ -212,11 +270,15 @@ internal sealed class ExportDevice : IBlockDevice
     {
         try
         {
-            for (int attempt = 1; ; attempt++)
+            // An empty plan is one that a page of the map was missing for.
+            for (int attempt = plan.IsEmpty ? 0 : 1; ; attempt++)
             {
-                if (await TryFillAsync(plan, range, destination, isLast: attempt == ReadAttemptsMax, cancellation)) return;
+                if (attempt > 0 &&
+                    await TryFillAsync(plan, range, destination, isLast: attempt == ReadAttemptsMax, cancellation))
+                    return;
                 plan.Clear();
-                if (FillFromMemory(plan, range, destination.Span)) return;
+                await LookAsync(plan, range, cancellation);
+                if (FillFound(plan, range, destination.Span)) return;
             }
         }
         finally
@@ -270,7 +332,7 @@ internal sealed class ExportDevice : IBlockDevice
     {
         foreach (FrameRef frame in plan.Frames)
         {
-            if (_parts.Tables[frame.Key.Table] is not { } table || table.LiveBytes == 0) return true;
+            if (_parts.Tables[frame.Key.Table] is not { } table || table.IsDying) return true;
         }
 
         return false;

@@ -35,6 +35,16 @@ internal sealed class ReadPlan
         return _leases.AsMemory(0, count);
     }
 
+    /// <summary>True when nothing was found, because a page of the map was not in memory.</summary>
+    public bool IsEmpty => Recent.Count == 0 && Committed.Count == 0;
+
+    /// <summary>Lets go of payloads that were found, and of the whole plan.</summary>
+    public void ReleaseRecent()
+    {
+        foreach (MemtableHit hit in Recent) hit.Payload?.Release();
+        Clear();
+    }
+
     public void Clear()
     {
         Recent.Clear();

@@ -37,13 +37,15 @@ internal sealed class StoreRuntime : IAsyncDisposable
     private readonly JournalStage _journal;
     private readonly SyncStage _sync;
     private readonly StoreGraph _graph;
-    private readonly Checkpointer _checkpointer;
+    private readonly CommitTurn _turn = new();
+    private readonly MaintenanceLoop _maintenance;
     private readonly FrameDiskCache? _diskCache;
     private readonly FrameReader _frames;
     private readonly ReadParts _reading;
     private Task _journalLoop = Task.CompletedTask;
     private Task _syncLoop = Task.CompletedTask;
     private Task _cutLoop = Task.CompletedTask;
+    private Task _maintenanceLoop = Task.CompletedTask;
 
     public StoreRuntime(StoreOptions options, StoreComponents parts, OpenedStore opened)
     {
@@ -61,6 +63,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _frames = new FrameReader(
             readStore, state.Tables, memory, _diskCache, parts.Buffers, parts.Metrics,
             new FrameReaderOptions { ReadAheadBytes = options.ReadAheadBytes });
+        state.Pages.Attach(_frames, memory, options.MapBytes / 2);
         _reading = new ReadParts(opened.Wal, parts.Buffers, state.Tables, memory, _frames, options.ReadAheadBytes);
 
         // The drain, from its end to its head: a stage is told where its messages go.
@@ -69,8 +72,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _admission = new Admission(options.WalBytes, parts.Time);
         var proof = new OwnershipProof(uploadStore, opened.Chain, opened.Session, () => state.Position);
         _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
-        _checkpointer = new Checkpointer(
-            state, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, Supervisor, log);
+        _maintenance = NewMaintenance(options, parts, opened, uploadStore, log);
         StoreGraph? graph = null;
         _cutter = new CutStage(
             options, opened.Wal, parts.Buffers, parts.Time, parts.Metrics, state.Position.NextNumber,
@@ -84,7 +86,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
             new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
             new UploadStage(uploadStore, opened.Keys, Supervisor),
             new CommitStage(
-                state, opened.Session, opened.Wal, _published, _admission, _cutter, Supervisor, _diskCache, _checkpointer));
+                state, opened.Session, opened.Wal, _published, _admission, _cutter, Supervisor, _diskCache, _turn,
+                _maintenance));
 
         // The front.
         _stable = new SequenceFrontier(opened.LastSequence);
@@ -109,6 +112,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
             _cutter.Enqueue(record);
         }
 
+        _maintenanceLoop = BackgroundLoop.Start(
+            _maintenance.RunAsync, fault => Supervisor.Fail("maintenance", fault), Supervisor.Stopping);
         _cutLoop = BackgroundLoop.Start(_cutter.RunAsync, fault => Supervisor.Fail("cut", fault), Supervisor.Stopping);
         _syncLoop = BackgroundLoop.Start(_sync.RunAsync, fault => Supervisor.Fail("sync", fault), CancellationToken.None);
         _journalLoop = BackgroundLoop.Start(_journal.RunAsync, fault => Supervisor.Fail("journal", fault), CancellationToken.None);
@@ -170,7 +175,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         long left = _admission.DirtyBytes;
         Supervisor.Stop();
         await drained;
-        await _checkpointer.WhenIdleAsync();
+        await _maintenanceLoop;
 
         // Whoever still waits, waits for what this process does no more.
         _stable.Fault(closing);
@@ -183,6 +188,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
         if (!Supervisor.Stopping.IsCancellationRequested) await StopAsync(TimeSpan.Zero);
         _gate.Dispose();
         _cutter.Dispose();
+        _maintenance.Dispose();
+        _turn.Dispose();
         await _frames.DisposeAsync();
         if (_diskCache is not null) await _diskCache.DisposeAsync();
         _reading.Memory.Clear();
@@ -200,6 +207,18 @@ internal sealed class StoreRuntime : IAsyncDisposable
         await _cutLoop;
         _graph.Complete();
         await _graph.Completion;
+    }
+
+    private MaintenanceLoop NewMaintenance(
+        StoreOptions options, StoreComponents parts, OpenedStore opened, RetryingObjectStore uploadStore, ILogger log)
+    {
+        StoreState state = opened.State;
+        var folder = new MapFolder(
+            state.Tables, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
+        var collector = new Collector(state, uploadStore, parts.Time, options, log);
+        var checkpointer = new Checkpointer(
+            state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
+        return new MaintenanceLoop(checkpointer, collector, parts.Time);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)

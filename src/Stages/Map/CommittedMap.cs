@@ -1,4 +1,6 @@
 using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
 
@@ -8,61 +10,110 @@ namespace ZeroFlow.Stages.Map;
 internal readonly record struct CommittedHit(BlockRange Range, FrameRef? Frame);
 
 /// <summary>
-/// What the chain says about one export: pages of whole chunks, and above them the fragments that no whole chunk has
-/// replaced yet. A pure function of the committed tables. Thread-safe: many readers, one writer (the commit stage, or
-/// recovery); the lock is never held across I/O.
+/// What the chain says about one export, a pure function of the committed tables. In layers, newest first: the changes
+/// since the last checkpoint; those that the checkpoint under way is folding; the stored pages, of which only some are
+/// in memory. Thread-safe: many readers, one writer (the commit stage, or recovery); the lock is never held across I/O.
 /// </summary>
+/// <remarks>
+/// Changes go on top without looking at what they cover, so a commit never waits for a page to come from the bucket,
+/// and neither does opening a store. What a change made dead is known when the checkpoint folds it into its page: that
+/// is where the live bytes of tables are counted.
+/// </remarks>
 internal sealed class CommittedMap
 {
-    /// <summary>Chunks in one page: 16 KiB of entries, 128 MiB of a device with 128 KiB chunks.</summary>
-    public const int PageChunks = 1024;
+    // Slots come in blocks, so that a large export that is hardly written takes hardly any memory.
+    private const int BlockSlots = 1024;
 
     private readonly Lock _lock = new();
     private readonly TableRegistry _tables;
+    private readonly MapPages _pages;
     private readonly ExportId _export;
-    private readonly long _size;
-    private readonly int _chunkBytes;
-    private readonly ChunkEntry[]?[] _pages;
-    private readonly ExtentMap<Fragment> _overlay = new();
-    private readonly List<Extent<Fragment>> _scratch = [];
+    private readonly List<Extent<Fragment>> _found = [];
+    private readonly List<Extent<Fragment>> _foundBelow = [];
+    private readonly List<MapSlot> _dirty = [];
+    private readonly MapSlot?[]?[] _blocks;
 
-    public CommittedMap(TableRegistry tables, ExportId export, long sizeBytes, int chunkBytes)
+    public CommittedMap(TableRegistry tables, MapPages pages, ExportId export, long sizeBytes)
     {
         _tables = tables;
+        _pages = pages;
         _export = export;
-        _size = sizeBytes;
-        _chunkBytes = chunkBytes;
-        long chunks = (sizeBytes + chunkBytes - 1) / chunkBytes;
-        _pages = new ChunkEntry[]?[(chunks + PageChunks - 1) / PageChunks];
+        long pageCount = (sizeBytes + MapPage.Span - 1) / MapPage.Span;
+        _blocks = new MapSlot?[]?[(pageCount + BlockSlots - 1) / BlockSlots];
     }
 
-    /// <summary>Fragments above the chunks.</summary>
-    public int OverlayCount
+    /// <summary>
+    /// Finds what covers <paramref name="range"/>, in order and without gaps. False, with nothing added, when a stored
+    /// page that matters is not in memory.
+    /// </summary>
+    public bool TryCollect(BlockRange range, List<CommittedHit> hits)
     {
-        get
+        int before = hits.Count;
+        for (long at = range.Offset; at < range.End;)
         {
-            lock (_lock) return _overlay.Count;
+            BlockRange part = PartInPage(at, range.End);
+            lock (_lock)
+            {
+                if (!TryCollectPart(part, null, default, hits, out _))
+                {
+                    hits.RemoveRange(before, hits.Count - before);
+                    return false;
+                }
+            }
+
+            at = part.End;
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Like <see cref="TryCollect"/>, but brings stored pages into memory where need be. Each page is seen as of one
+    /// moment after the call began.
+    /// </summary>
+    public async ValueTask CollectAsync(BlockRange range, List<CommittedHit> hits, CancellationToken cancellation)
+    {
+        for (long at = range.Offset; at < range.End;)
+        {
+            BlockRange part = PartInPage(at, range.End);
+            MapPage? loaded = null;
+            Fragment place = default;
+            while (true)
+            {
+                lock (_lock)
+                {
+                    if (TryCollectPart(part, loaded, place, hits, out Fragment wanted)) break;
+                    place = wanted;
+                }
+
+                long page = part.Offset / MapPage.Span;
+                try
+                {
+                    loaded = await LoadAsync(page, place, cancellation);
+                }
+                catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !IsAt(page, place))
+                {
+                    // A checkpoint has replaced the page, and its object was deleted: the new one is read instead.
+                    loaded = null;
+                }
+            }
+
+            at = part.End;
         }
     }
 
-    /// <summary>Finds what covers <paramref name="range"/>, in order and without gaps.</summary>
-    public void Collect(BlockRange range, List<CommittedHit> hits)
+    /// <summary>Starts to bring the stored pages of <paramref name="range"/> near; a hint.</summary>
+    public void PrefetchPages(BlockRange range)
     {
-        lock (_lock)
+        for (long at = range.Offset; at < range.End; at = PartInPage(at, range.End).End)
         {
-            _scratch.Clear();
-            _overlay.Collect(range, _scratch);
-            long at = range.Offset;
-            foreach (Extent<Fragment> extent in _scratch)
+            Fragment place = default;
+            lock (_lock)
             {
-                CollectChunks(BlockRange.Between(at, extent.Range.Offset), hits);
-                hits.Add(new CommittedHit(
-                    extent.Range, extent.Value.IsZero ? null : extent.Value.ToFrame(_export, extent.Range.Offset)));
-                at = extent.Range.End;
+                if (SlotAt(at / MapPage.Span) is { Resident: null } slot) place = slot.Base;
             }
 
-            CollectChunks(BlockRange.Between(at, range.End), hits);
-            _scratch.Clear();
+            if (place.Table != 0) _pages.Prefetch(_export, at / MapPage.Span * MapPage.Span, place);
         }
     }
 
@@ -71,162 +122,259 @@ internal sealed class CommittedMap
     /// <param name="table">Ordinal of the table.</param>
     /// <param name="frame">Number of the frame, for a line that has one.</param>
     /// <param name="objectOffset">Where that frame lies in the table object.</param>
-    public void Apply(in TableEntry entry, int table, int frame, long objectOffset)
+    /// <param name="asOf">For a settled line: the place in the chain as of which it was read.</param>
+    public void Apply(in TableEntry entry, int table, int frame, long objectOffset, ChainPosition asOf)
     {
         lock (_lock)
         {
-            if (entry.Kind == TableEntryKind.Zero) ApplyZero(entry.Range);
-            else if (IsWholeChunk(entry.Range)) ApplyChunk(entry, table, frame, objectOffset);
-            else ApplyFragment(entry, table, frame, objectOffset);
+            if (entry.Kind == TableEntryKind.Zero)
+            {
+                ApplyZero(entry.Range, table);
+                return;
+            }
+
+            MapSlot slot = RequireSlot(entry.Offset / MapPage.Span);
+            var value = new Fragment(
+                table, frame, objectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, skipped: 0);
+            if (entry.Kind == TableEntryKind.Settled) ApplySettled(slot, entry.Range, value, asOf);
+            else SetDelta(slot, entry.Range, value);
         }
     }
 
-    /// <summary>The pages that hold anything, for a checkpoint. Only the single writer may call this.</summary>
-    public IEnumerable<(int Page, ChunkEntry[] Entries)> Pages()
+    /// <summary>
+    /// Hands the changes so far to a checkpoint and begins anew on top of them. The slots that have any, in order. Only
+    /// the single writer may call this, and only when the last frozen changes are installed.
+    /// </summary>
+    public List<MapSlot> Freeze()
     {
-        for (int i = 0; i < _pages.Length; i++)
+        lock (_lock)
         {
-            if (_pages[i] is { } page) yield return (i, page);
+            var frozen = new List<MapSlot>(_dirty);
+            foreach (MapSlot slot in frozen)
+            {
+                slot.Frozen = slot.Delta;
+                slot.IsFrozenCleared = slot.ClearedBy != 0;
+                slot.Delta = null;
+                slot.ClearedBy = 0;
+            }
+
+            _dirty.Clear();
+            frozen.Sort(static (a, b) => a.Page.CompareTo(b.Page));
+            return frozen;
         }
     }
 
-    /// <summary>The fragments in order, for a checkpoint. Only the single writer may call this.</summary>
-    public IEnumerable<Extent<Fragment>> Fragments() => _overlay.All();
+    /// <summary>Reads the stored version of a slot, which only a checkpoint changes; null when there is none.</summary>
+    public async ValueTask<MapPage?> LoadBaseAsync(MapSlot slot, CancellationToken cancellation) =>
+        slot.Resident ?? (slot.Base.Table == 0
+            ? null
+            : await _pages.LoadAsync(_export, slot.Start, slot.Base, cancellation));
 
-    /// <summary>Fragments above the chunks, for the single writer.</summary>
-    public int FragmentCount => _overlay.Count;
-
-    /// <summary>Restores a page of a checkpoint.</summary>
-    public bool TryRestorePage(int page, ChunkEntry[] entries)
+    /// <summary>
+    /// The frozen changes of a slot are part of a stored page now. <paramref name="page"/> stays in memory if the older
+    /// version was there.
+    /// </summary>
+    public void Install(MapSlot slot, in Fragment place, MapPage? page)
     {
-        if ((uint)page >= (uint)_pages.Length || entries.Length != PageChunks) return false;
-        _pages[page] = entries;
-        for (int i = 0; i < entries.Length; i++)
+        lock (_lock)
         {
-            if (!entries[i].IsHole) _tables[entries[i].Table]?.AddLive(ChunkRange((long)page * PageChunks + i).Length);
+            if (slot.Frozen is { } folded) _pages.Changed(-1, -folded.Count);
+            slot.Frozen = null;
+            slot.IsFrozenCleared = false;
+            slot.Base = place;
+            _pages.SetResident(slot, place.Table != 0 && slot.Resident is not null ? page : null);
+            if (place.Table == 0 && !slot.IsDirty) _blocks[slot.Page / BlockSlots]![slot.Page % BlockSlots] = null;
+        }
+    }
+
+    /// <summary>Puts a stored page in its place, for recovery.</summary>
+    /// <returns>False when the export has no such page.</returns>
+    public bool TryRestore(long page, in Fragment place)
+    {
+        lock (_lock)
+        {
+            if (page < 0 || page / BlockSlots >= _blocks.Length) return false;
+            RequireSlot(page).Base = place;
+            return true;
+        }
+    }
+
+    /// <summary>The stored pages, in order. Only the single writer may call this.</summary>
+    public IEnumerable<MapSlot> StoredPages()
+    {
+        foreach (MapSlot?[]? block in _blocks)
+        {
+            foreach (MapSlot? slot in block ?? [])
+            {
+                if (slot is not null && slot.Base.Table != 0) yield return slot;
+            }
+        }
+    }
+
+    private static BlockRange PartInPage(long at, long end) =>
+        BlockRange.Between(at, Math.Min(end, (at / MapPage.Span + 1) * MapPage.Span));
+
+    private MapSlot? SlotAt(long page) => _blocks[page / BlockSlots]?[page % BlockSlots];
+
+    private MapSlot RequireSlot(long page)
+    {
+        MapSlot?[] block = _blocks[page / BlockSlots] ??= new MapSlot?[BlockSlots];
+        return block[page % BlockSlots] ??= new MapSlot(this, (int)page);
+    }
+
+    private bool IsAt(long page, in Fragment place)
+    {
+        lock (_lock) return SlotAt(page) is { } slot && slot.Base == place;
+    }
+
+    private async ValueTask<MapPage> LoadAsync(long page, Fragment place, CancellationToken cancellation)
+    {
+        MapPage loaded = await _pages.LoadAsync(_export, page * MapPage.Span, place, cancellation);
+        lock (_lock)
+        {
+            // A checkpoint may have replaced it in the meantime.
+            if (SlotAt(page) is { } slot && slot.Base == place) _pages.SetResident(slot, loaded);
         }
 
-        return true;
+        return loaded;
     }
 
-    /// <summary>Restores a fragment of a checkpoint.</summary>
-    public void RestoreFragment(BlockRange range, in Fragment fragment)
+    // False when the part needs the stored page at `wanted`, and neither is it resident nor is it the one that was loaded.
+    private bool TryCollectPart(
+        BlockRange part, MapPage? loaded, in Fragment place, List<CommittedHit> hits, out Fragment wanted)
     {
-        _overlay.Set(range, fragment);
-        if (!fragment.IsZero) _tables[fragment.Table]?.AddLive(range.Length);
+        wanted = default;
+        if (SlotAt(part.Offset / MapPage.Span) is not { } slot)
+        {
+            hits.Add(new CommittedHit(part, null));
+            return true;
+        }
+
+        int before = hits.Count;
+        MapPage? stored = slot.Resident ?? (slot.Base == place ? loaded : null);
+        if (stored is not null) slot.WasUsed = true;
+        if (CollectDelta(slot, part, stored, hits)) return true;
+        hits.RemoveRange(before, hits.Count - before);
+        wanted = slot.Base;
+        return false;
     }
 
-    private BlockRange ChunkRange(long chunk)
+    private bool CollectDelta(MapSlot slot, BlockRange part, MapPage? stored, List<CommittedHit> hits)
     {
-        long start = chunk * _chunkBytes;
-        return new BlockRange(start, Math.Min(_chunkBytes, _size - start));
+        _found.Clear();
+        slot.Delta?.Collect(part, _found);
+        long at = part.Offset;
+        foreach (Extent<Fragment> extent in _found)
+        {
+            if (!CollectFrozen(slot, BlockRange.Between(at, extent.Range.Offset), stored, hits)) return false;
+            Add(hits, extent);
+            at = extent.Range.End;
+        }
+
+        return CollectFrozen(slot, BlockRange.Between(at, part.End), stored, hits);
     }
 
-    private bool IsWholeChunk(BlockRange range) =>
-        range.Offset % _chunkBytes == 0 && range == ChunkRange(range.Offset / _chunkBytes);
-
-    private void CollectChunks(BlockRange range, List<CommittedHit> hits)
+    private bool CollectFrozen(MapSlot slot, BlockRange part, MapPage? stored, List<CommittedHit> hits)
     {
+        if (part.IsEmpty) return true;
+        if (slot.ClearedBy != 0)
+        {
+            hits.Add(new CommittedHit(part, null));
+            return true;
+        }
+
+        _foundBelow.Clear();
+        slot.Frozen?.Collect(part, _foundBelow);
+        long at = part.Offset;
+        foreach (Extent<Fragment> extent in _foundBelow)
+        {
+            if (!CollectStored(slot, BlockRange.Between(at, extent.Range.Offset), stored, hits)) return false;
+            Add(hits, extent);
+            at = extent.Range.End;
+        }
+
+        return CollectStored(slot, BlockRange.Between(at, part.End), stored, hits);
+    }
+
+    private bool CollectStored(MapSlot slot, BlockRange part, MapPage? stored, List<CommittedHit> hits)
+    {
+        if (part.IsEmpty) return true;
+        if (slot.IsFrozenCleared || slot.Base.Table == 0)
+        {
+            hits.Add(new CommittedHit(part, null));
+            return true;
+        }
+
+        stored?.Collect(_export, slot.Start, part, hits);
+        return stored is not null;
+    }
+
+    private void Add(List<CommittedHit> hits, in Extent<Fragment> extent) =>
+        hits.Add(new CommittedHit(
+            extent.Range, extent.Value.IsZero ? null : extent.Value.ToFrame(_export, extent.Range.Offset)));
+
+    private void SetDelta(MapSlot slot, BlockRange range, in Fragment value)
+    {
+        ExtentMap<Fragment>? delta = slot.Delta;
+        int lists = 0;
+        if (delta is null)
+        {
+            if (!slot.IsDirty) _dirty.Add(slot);
+            slot.Delta = delta = new ExtentMap<Fragment>();
+            lists = 1;
+        }
+
+        int before = delta.Count;
+        delta.Set(range, value);
+        _pages.Changed(lists, delta.Count - before);
+    }
+
+    private void ApplyZero(BlockRange range, int table)
+    {
+        for (long at = range.Offset; at < range.End;)
+        {
+            BlockRange part = PartInPage(at, range.End);
+            at = part.End;
+            if (_blocks[part.Offset / MapPage.Span / BlockSlots] is null)
+            {
+                long blockBytes = BlockSlots * MapPage.Span;
+                at = Math.Min(range.End, (part.Offset / blockBytes + 1) * blockBytes);
+            }
+            else if (SlotAt(part.Offset / MapPage.Span) is { } slot)
+            {
+                if (part.Length == MapPage.Span) Clear(slot, table);
+                else SetDelta(slot, part, Fragment.ZeroBy(table));
+            }
+        }
+    }
+
+    private void Clear(MapSlot slot, int table)
+    {
+        if (!slot.IsDirty) _dirty.Add(slot);
+        if (slot.Delta is { } dropped) _pages.Changed(-1, -dropped.Count);
+        slot.Delta = null;
+        slot.ClearedBy = table;
+    }
+
+    // Only if still current: whatever was committed after the settled bytes were read stays on top of them. All of that
+    // is in the delta, because no checkpoint freezes while settled tables are on their way.
+    private void ApplySettled(MapSlot slot, BlockRange range, in Fragment value, ChainPosition asOf)
+    {
+        if (slot.ClearedBy != 0 && IsAfter(slot.ClearedBy, asOf)) return;
+        _found.Clear();
+        slot.Delta?.Collect(range, _found);
         long at = range.Offset;
-        while (at < range.End)
+        foreach (Extent<Fragment> extent in _found)
         {
-            long chunk = at / _chunkBytes;
-            ChunkEntry[]? page = _pages[chunk / PageChunks];
-            long end;
-            FrameRef? frame = null;
-            if (page is null)
-            {
-                end = Math.Min((chunk / PageChunks + 1) * PageChunks * _chunkBytes, range.End);
-            }
-            else
-            {
-                BlockRange whole = ChunkRange(chunk);
-                end = Math.Min(whole.End, range.End);
-                ChunkEntry entry = page[chunk % PageChunks];
-                if (!entry.IsHole) frame = entry.ToFrame(_export, whole);
-            }
-
-            hits.Add(new CommittedHit(BlockRange.Between(at, end), frame));
-            at = end;
-        }
-    }
-
-    private void ApplyChunk(in TableEntry entry, int table, int frame, long objectOffset)
-    {
-        ClearOverlay(entry.Range);
-        long chunk = entry.Offset / _chunkBytes;
-        ChunkEntry[] page = _pages[chunk / PageChunks] ??= new ChunkEntry[PageChunks];
-        ref ChunkEntry slot = ref page[chunk % PageChunks];
-        Drop(slot, entry.Length);
-        slot = new ChunkEntry(table, frame, objectOffset, entry.SealedBytes, entry.Encoding);
-        _tables[table]?.AddLive(entry.Length);
-    }
-
-    private void ApplyFragment(in TableEntry entry, int table, int frame, long objectOffset)
-    {
-        ClearOverlay(entry.Range);
-        var fragment = new Fragment(table, frame, objectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, 0);
-        _overlay.Set(entry.Range, fragment);
-        _tables[table]?.AddLive(entry.Length);
-    }
-
-    private void ApplyZero(BlockRange range)
-    {
-        ClearOverlay(range);
-        long at = range.Offset;
-        while (at < range.End)
-        {
-            long chunk = at / _chunkBytes;
-            long pageIndex = chunk / PageChunks;
-            BlockRange pageRange = new(pageIndex * PageChunks * _chunkBytes, (long)PageChunks * _chunkBytes);
-            if (_pages[pageIndex] is not { } page)
-            {
-                at = pageRange.End;
-                continue;
-            }
-
-            if (range.Contains(pageRange))
-            {
-                for (int i = 0; i < PageChunks; i++) Drop(page[i], ChunkRange(pageIndex * PageChunks + i).Length);
-                _pages[pageIndex] = null;
-                at = pageRange.End;
-                continue;
-            }
-
-            BlockRange whole = ChunkRange(chunk);
-            ZeroChunk(ref page[chunk % PageChunks], whole, range.Intersect(whole));
-            at = whole.End;
-        }
-    }
-
-    // A chunk that is zeroed in part keeps its frame, under a fragment of zeros.
-    private void ZeroChunk(ref ChunkEntry entry, BlockRange whole, BlockRange zeroed)
-    {
-        if (entry.IsHole) return;
-        if (zeroed == whole)
-        {
-            Drop(entry, whole.Length);
-            entry = default;
-            return;
+            if (!IsAfter(extent.Value.Table, asOf)) continue;
+            if (extent.Range.Offset > at)
+                SetDelta(slot, BlockRange.Between(at, extent.Range.Offset), value.Skip(at - range.Offset));
+            at = extent.Range.End;
         }
 
-        _overlay.Set(zeroed, Fragment.Zero);
+        if (at < range.End) SetDelta(slot, BlockRange.Between(at, range.End), value.Skip(at - range.Offset));
     }
 
-    private void ClearOverlay(BlockRange range)
-    {
-        _scratch.Clear();
-        _overlay.Clear(range, _scratch);
-        foreach (Extent<Fragment> extent in _scratch)
-        {
-            if (!extent.Value.IsZero) _tables[extent.Value.Table]?.AddLive(-extent.Range.Length);
-        }
-
-        _scratch.Clear();
-    }
-
-    private void Drop(in ChunkEntry entry, long bytes)
-    {
-        if (!entry.IsHole) _tables[entry.Table]?.AddLive(-bytes);
-    }
+    private bool IsAfter(int table, ChainPosition asOf) =>
+        _tables[table] is { } info && new ChainPosition(info.Epoch, info.Number) > asOf;
 }

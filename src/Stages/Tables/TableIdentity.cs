@@ -15,6 +15,9 @@ internal enum ChainObjectKind : ushort
 
     /// <summary>The map as of a table.</summary>
     Checkpoint = 3,
+
+    /// <summary>Pages of the map, which checkpoints name.</summary>
+    MapPages = 4,
 }
 
 /// <summary>

@@ -12,13 +12,29 @@ internal enum TableEntryKind : byte
 
     /// <summary>The range reads as zeros.</summary>
     Zero = 2,
+
+    /// <summary>
+    /// A frame of this table holds the range as it was a while ago: whatever tables in between have written is newer.
+    /// </summary>
+    Settled = 3,
 }
 
 /// <summary>One line of a table's index. Lines of one table do not overlap.</summary>
+/// <param name="Kind">What the line says.</param>
+/// <param name="Encoding">How the frame is encoded.</param>
+/// <param name="Export">The export that the range belongs to.</param>
+/// <param name="Offset">First byte of the range.</param>
+/// <param name="Length">Bytes of the range.</param>
+/// <param name="SealedBytes">Length of the sealed frame.</param>
+/// <param name="TablesBack">For a settled line: how many tables before this one it was read.</param>
 internal readonly record struct TableEntry(
-    TableEntryKind Kind, FrameEncoding Encoding, ExportId Export, long Offset, long Length, int SealedBytes)
+    TableEntryKind Kind, FrameEncoding Encoding, ExportId Export, long Offset, long Length, int SealedBytes,
+    uint TablesBack = 0)
 {
     public const int Bytes = 32;
+
+    /// <summary>True when a frame belongs to the line.</summary>
+    public bool HasFrame => Kind != TableEntryKind.Zero;
 
     public BlockRange Range => new(Offset, Length);
 }
@@ -33,6 +49,9 @@ internal sealed record TableIndex(IReadOnlyList<CatalogRecord> Catalog, IReadOnl
     public const int PlainBytesMax = 32 * 1024 * 1024;
 
     public int PlainBytes => 8 + Catalog.Sum(c => 12 + c.Change.Length) + Entries.Count * TableEntry.Bytes;
+
+    /// <summary>Plain bytes of all frames.</summary>
+    public long DataBytes => Entries.Sum(static entry => entry.HasFrame ? entry.Length : 0);
 
     public void Write(Span<byte> target)
     {
@@ -56,6 +75,7 @@ internal sealed record TableIndex(IReadOnlyList<CatalogRecord> Catalog, IReadOnl
             BinaryPrimitives.WriteInt64LittleEndian(target[8..], entry.Offset);
             BinaryPrimitives.WriteInt64LittleEndian(target[16..], entry.Length);
             BinaryPrimitives.WriteInt32LittleEndian(target[24..], entry.SealedBytes);
+            BinaryPrimitives.WriteUInt32LittleEndian(target[28..], entry.TablesBack);
             target = target[TableEntry.Bytes..];
         }
     }
@@ -88,7 +108,8 @@ internal sealed record TableIndex(IReadOnlyList<CatalogRecord> Catalog, IReadOnl
                 new ExportId(BinaryPrimitives.ReadUInt32LittleEndian(source[4..])),
                 BinaryPrimitives.ReadInt64LittleEndian(source[8..]),
                 BinaryPrimitives.ReadInt64LittleEndian(source[16..]),
-                BinaryPrimitives.ReadInt32LittleEndian(source[24..]));
+                BinaryPrimitives.ReadInt32LittleEndian(source[24..]),
+                BinaryPrimitives.ReadUInt32LittleEndian(source[28..]));
             source = source[TableEntry.Bytes..];
         }
 

@@ -2,10 +2,17 @@ using ZeroFlow.Pipeline.Blocks;
 
 namespace ZeroFlow.Stages.Tables;
 
-/// <summary>A committed table as the process knows it. Immutable but for the count of live bytes.</summary>
+/// <summary>
+/// An object with frames as the process knows it: a committed table, or an object with pages of the map. Immutable but
+/// for the counts.
+/// </summary>
 internal sealed class TableInfo
 {
     private long _liveBytes;
+    private volatile bool _isDying;
+
+    /// <summary><see cref="ChainObjectKind.Table"/> or <see cref="ChainObjectKind.MapPages"/>.</summary>
+    public ChainObjectKind Kind { get; init; } = ChainObjectKind.Table;
 
     public required uint Epoch { get; init; }
 
@@ -23,8 +30,18 @@ internal sealed class TableInfo
 
     public required string ObjectKey { get; init; }
 
-    /// <summary>Plain bytes of the map that this table still holds; at zero the table can go.</summary>
+    /// <summary>Plain bytes of all frames.</summary>
+    public long PlainBytes { get; init; }
+
+    /// <summary>
+    /// Plain bytes of the map that this object held as of the last stored checkpoint. Zero for a table that is younger.
+    /// </summary>
     public long LiveBytes => Volatile.Read(ref _liveBytes);
 
+    /// <summary>True once nothing needs the object any more and it may be deleted at any moment.</summary>
+    public bool IsDying => _isDying;
+
     public void AddLive(long bytes) => Interlocked.Add(ref _liveBytes, bytes);
+
+    public void Doom() => _isDying = true;
 }

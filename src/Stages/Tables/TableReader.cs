@@ -109,6 +109,7 @@ internal sealed class TableReader
             FirstSequence = identity.FirstSequence,
             LastSequence = identity.LastSequence,
             ObjectKey = key,
+            PlainBytes = index.DataBytes,
         };
         return new ChainObject.Table(info, index, identity.Session);
     }

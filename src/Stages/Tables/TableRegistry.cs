@@ -12,10 +12,13 @@ namespace ZeroFlow.Stages.Tables;
 /// </summary>
 internal sealed class TableRegistry : IFrameOpener
 {
+    // Ordinals are given once and never again, for years: blocks whose tables are all gone take no memory.
+    private const int BlockTables = 1024;
+
     private readonly Guid _storeId;
     private readonly IChunkCodec _codec;
     private readonly Lock _lock = new();
-    private volatile TableInfo?[] _tables = new TableInfo?[64];
+    private volatile Block?[] _blocks = new Block?[64];
     private int _last;
 
     public TableRegistry(Guid storeId, IChunkCodec codec)
@@ -25,36 +28,66 @@ internal sealed class TableRegistry : IFrameOpener
     }
 
     /// <summary>Highest ordinal given out.</summary>
-    public int LastOrdinal => _last;
+    public int LastOrdinal => Volatile.Read(ref _last);
 
-    /// <summary>The table with this ordinal, or null when it was deleted.</summary>
-    public TableInfo? this[int ordinal] => _tables[ordinal];
+    /// <summary>The object with this ordinal, or null when it was deleted.</summary>
+    public TableInfo? this[int ordinal]
+    {
+        get
+        {
+            Block?[] blocks = _blocks;
+            int block = ordinal / BlockTables;
+            return (uint)block >= (uint)blocks.Length || blocks[block] is not { } found
+                ? null
+                : Volatile.Read(ref found.Tables[ordinal % BlockTables]);
+        }
+    }
 
+    /// <summary>Gives a new object the next ordinal.</summary>
     public int Add(TableInfo table)
     {
         lock (_lock)
         {
-            int ordinal = _last + 1;
-            TableInfo?[] tables = _tables;
-            if (ordinal >= tables.Length) Array.Resize(ref tables, tables.Length * 2);
-            Volatile.Write(ref tables[ordinal], table);
-            _tables = tables;
-            _last = ordinal;
-            return ordinal;
+            Put(_last + 1, table);
+            return _last;
+        }
+    }
+
+    /// <summary>Gives an object the ordinal that it has in a checkpoint. Ordinals come in ascending order.</summary>
+    /// <returns>False when the order is broken.</returns>
+    public bool TryRestore(int ordinal, TableInfo table)
+    {
+        lock (_lock)
+        {
+            if (ordinal <= _last) return false;
+            Put(ordinal, table);
+            return true;
         }
     }
 
     public void Remove(int ordinal)
     {
-        lock (_lock) Volatile.Write(ref _tables[ordinal], null);
+        lock (_lock)
+        {
+            Block?[] blocks = _blocks;
+            int index = ordinal / BlockTables;
+            if (blocks[index] is not { } block || block.Tables[ordinal % BlockTables] is null) return;
+            Volatile.Write(ref block.Tables[ordinal % BlockTables], null);
+            if (--block.Count == 0 && index != _last / BlockTables) Volatile.Write(ref blocks[index], null);
+        }
     }
 
-    /// <summary>The tables that exist, with their ordinals.</summary>
+    /// <summary>The objects that exist, with their ordinals, in ascending order.</summary>
     public IEnumerable<(int Ordinal, TableInfo Table)> All()
     {
-        for (int i = 1; i <= _last; i++)
+        Block?[] blocks = _blocks;
+        for (int index = 0; index < blocks.Length; index++)
         {
-            if (_tables[i] is { } table) yield return (i, table);
+            if (Volatile.Read(ref blocks[index]) is not { } block) continue;
+            for (int i = 0; i < BlockTables; i++)
+            {
+                if (Volatile.Read(ref block.Tables[i]) is { } table) yield return ((index * BlockTables) + i, table);
+            }
         }
     }
 
@@ -96,6 +129,25 @@ internal sealed class TableRegistry : IFrameOpener
         }
     }
 
+    private void Put(int ordinal, TableInfo table)
+    {
+        Block?[] blocks = _blocks;
+        int index = ordinal / BlockTables;
+        if (index >= blocks.Length) Array.Resize(ref blocks, Math.Max(blocks.Length * 2, index + 1));
+        Block block = blocks[index] ??= new Block();
+        Volatile.Write(ref block.Tables[ordinal % BlockTables], table);
+        block.Count++;
+        _blocks = blocks;
+        Volatile.Write(ref _last, ordinal);
+    }
+
     private TableInfo Require(int ordinal) =>
-        _tables[ordinal] ?? throw StorageFaultException.Corrupt($"The map names table ordinal {ordinal}, which was deleted.");
+        this[ordinal] ?? throw StorageFaultException.Corrupt($"The map names table ordinal {ordinal}, which was deleted.");
+
+    private sealed class Block
+    {
+        public TableInfo?[] Tables { get; } = new TableInfo?[BlockTables];
+
+        public int Count { get; set; }
+    }
 }

@@ -101,10 +101,11 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);
 
-    public int GetStatus(BlockRange range, Span<BlockStatus> extents, int maxExtents)
+    public ValueTask<int> GetStatusAsync(
+        BlockRange range, Memory<BlockStatus> extents, CancellationToken cancellation)
     {
-        extents[0] = new BlockStatus(range.Length, IsHole: false);
-        return 1;
+        extents.Span[0] = new BlockStatus(range.Length, IsHole: false);
+        return ValueTask.FromResult(1);
     }
 
     public void Prefetch(BlockRange range) => Note("prefetch", range.Offset, range.Length, false);

@@ -3,6 +3,7 @@ using Xunit;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Pipeline.Telemetry;
 using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Engine;
@@ -10,6 +11,7 @@ using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
 using ZeroFlow.TestKit.ObjectStores;
 
@@ -52,12 +54,13 @@ internal sealed class ChainBench
     }
 
     // The committed bytes of the export, read through the map; each byte written is its table's stamp.
-    public byte[] ReadExport(StoreState state)
+    public async Task<byte[]> ReadExportAsync(StoreState state)
     {
         byte[] image = new byte[ExportBytes];
         if (state.Find(Export) is not { } export) return image;
+        await using FrameReader reader = AttachReader(state);
         var hits = new List<CommittedHit>();
-        export.Map.Collect(new BlockRange(0, ExportBytes), hits);
+        await export.Map.CollectAsync(new BlockRange(0, ExportBytes), hits, CancellationToken.None);
         foreach (CommittedHit hit in hits)
         {
             if (hit.Frame is not { } frame) continue;
@@ -70,12 +73,26 @@ internal sealed class ChainBench
 
         return image;
     }
+
+    // Gives the state's maps their way to stored pages, without any cache.
+    public FrameReader AttachReader(StoreState state)
+    {
+        var memory = new FrameMemoryCache(0);
+        var reader = new FrameReader(
+            Patient, state.Tables, memory, null, Buffers, new PipelineMetrics(), new FrameReaderOptions());
+        state.Pages.Attach(reader, memory, budgetBytes: 0);
+        return reader;
+    }
 }
 
 // One writer's term, without the engine: it commits what it is told to.
 internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid session)
 {
     private readonly StoreSupervisor _supervisor = new(NullLogger.Instance);
+    private readonly MapFolder _folder = new(
+        taken.State.Tables, bench.Keys, bench.Codec, bench.Objects, new SystemEntropy(), TimeProvider.System,
+        bench.Buffers, null);
+
     private ulong _sequence = taken.State.LastSequence.Value;
 
     public TakeoverResult Taken => taken;
@@ -105,8 +122,13 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
     public async Task CheckpointAsync()
     {
         byte[] salt = Guid.NewGuid().ToByteArray().Concat(Guid.NewGuid().ToByteArray()).ToArray();
-        ReadOnlyMemory<byte> body = Checkpoint.Encode(State, bench.Keys, bench.Codec, salt, 0);
+        await using FrameReader reader = bench.AttachReader(State);
+        FrozenState frozen = State.Freeze();
+        FoldedMap folded = await _folder.FoldAsync(frozen, CancellationToken.None);
+        ReadOnlyMemory<byte> body = Checkpoint.Encode(
+            frozen, folded, State.Tables, bench.Keys, bench.Codec, salt, 0);
         Assert.True(await bench.Objects.TryCreateAsync(ChainNames.Checkpoint(State.Position), body, CancellationToken.None));
+        State.Install(folded);
     }
 
     public void DeleteDeadTables()

@@ -25,7 +25,7 @@ public sealed class DamageTests
             _bench.Objects.Plant(First, whole);
             _bench.Objects.FlipByte(First, at);
 
-            var fault = await Assert.ThrowsAsync<StorageFaultException>(async () => _bench.ReadExport(await WalkAsync()));
+            var fault = await Assert.ThrowsAsync<StorageFaultException>(async () => await _bench.ReadExportAsync(await WalkAsync()));
             Assert.Contains(First, fault.Message, StringComparison.Ordinal);
         }
     }
@@ -104,10 +104,10 @@ public sealed class DamageTests
     {
         ChainWriter writer = await CommitTwoAsync();
         await writer.CheckpointAsync();
-        byte[] image = _bench.ReadExport(writer.State);
+        byte[] image = await _bench.ReadExportAsync(writer.State);
         StoreState restored = await WalkAsync();
         Assert.Equal(0, restored.TablesApplied);
-        Assert.Equal(image, _bench.ReadExport(restored));
+        Assert.Equal(image, await _bench.ReadExportAsync(restored));
         Assert.Equal(
             writer.State.Tables.All().Select(t => t.Table.LiveBytes), restored.Tables.All().Select(t => t.Table.LiveBytes));
 

@@ -28,16 +28,16 @@ public sealed class TakeoverTests
         ChainWriter old = await _bench.TakeOverAsync();
         await old.CommitAsync(Chunk(0), 1);
         await old.CommitAsync(new BlockRange(100, 5000), 2);
-        byte[] before = _bench.ReadExport(old.State);
+        byte[] before = await _bench.ReadExportAsync(old.State);
 
         ChainWriter next = await _bench.TakeOverAsync();
 
-        Assert.Equal(before, _bench.ReadExport(next.State));
+        Assert.Equal(before, await _bench.ReadExportAsync(next.State));
         Assert.Equal(old.Session, next.Taken.EndedSession);
         var fenced = await Assert.ThrowsAsync<StorageFaultException>(() => old.CommitAsync(Chunk(1), 3));
         Assert.Equal(FaultKind.Fenced, fenced.Kind);
         await next.CommitAsync(Chunk(1), 4);
-        Assert.Equal(4, _bench.ReadExport((await _bench.TakeOverAsync()).State)[Chunk(1).Offset]);
+        Assert.Equal(4, (await _bench.ReadExportAsync((await _bench.TakeOverAsync()).State))[Chunk(1).Offset]);
     }
 
     [Fact]
@@ -51,7 +51,7 @@ public sealed class TakeoverTests
         await old.UploadAheadAsync(Chunk(3), 9, ahead: 3);
         await next.CommitAsync(Chunk(1), 2);
 
-        byte[] image = _bench.ReadExport((await _bench.TakeOverAsync()).State);
+        byte[] image = await _bench.ReadExportAsync((await _bench.TakeOverAsync()).State);
         Assert.Equal([1, 2, 0, 0], new[] { 0, 1, 2, 3 }.Select(i => (int)image[Chunk(i).Offset]));
     }
 
@@ -84,7 +84,7 @@ public sealed class TakeoverTests
 
         ChainWriter next = await _bench.TakeOverAsync();
 
-        Assert.Equal(2, _bench.ReadExport(next.State)[Chunk(1).Offset]);
+        Assert.Equal(2, (await _bench.ReadExportAsync(next.State))[Chunk(1).Offset]);
         await Assert.ThrowsAsync<StorageFaultException>(() => old.CommitAsync(Chunk(2), 3));
     }
 
@@ -107,10 +107,10 @@ public sealed class TakeoverTests
 
         ChainWriter next = await _bench.TakeOverAsync();
 
-        Assert.Equal(5, _bench.ReadExport(next.State)[0]);
+        Assert.Equal(5, (await _bench.ReadExportAsync(next.State))[0]);
         await Assert.ThrowsAsync<StorageFaultException>(() => old.CommitAsync(Chunk(0), 6));
         await next.CommitAsync(Chunk(1), 7);
-        Assert.Equal(7, _bench.ReadExport((await _bench.TakeOverAsync()).State)[Chunk(1).Offset]);
+        Assert.Equal(7, (await _bench.ReadExportAsync((await _bench.TakeOverAsync()).State))[Chunk(1).Offset]);
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class TakeoverTests
         var fenced = await Assert.ThrowsAsync<StorageFaultException>(() => zombie.CommitAsync(Chunk(0), 3));
 
         Assert.Equal(FaultKind.Fenced, fenced.Kind);
-        Assert.Equal(2, _bench.ReadExport((await _bench.TakeOverAsync()).State)[0]);
+        Assert.Equal(2, (await _bench.ReadExportAsync((await _bench.TakeOverAsync()).State))[0]);
     }
 
     [Fact]
@@ -152,7 +152,7 @@ public sealed class TakeoverTests
         var fenced = await Assert.ThrowsAsync<StorageFaultException>(() => busy.CommitAsync(Chunk(0), 2));
         Assert.Equal(FaultKind.Fenced, fenced.Kind);
         Assert.Equal(new ChainPosition(2, 0), next.State.Position);
-        Assert.Equal(_bench.ReadExport(busy.State), _bench.ReadExport(next.State));
+        Assert.Equal(await _bench.ReadExportAsync(busy.State), await _bench.ReadExportAsync(next.State));
         Assert.Equal(busy.State.LastSequence, next.State.LastSequence);
     }
 
@@ -181,7 +181,7 @@ public sealed class TakeoverTests
         ChainWriter next = await _bench.TakeOverAsync();
 
         Assert.Equal(new ChainPosition(2, 0), next.State.Position);
-        Assert.Equal(5, _bench.ReadExport(next.State)[0]);
+        Assert.Equal(5, (await _bench.ReadExportAsync(next.State))[0]);
         await Assert.ThrowsAsync<StorageFaultException>(() => writer.CommitAsync(Chunk(0), 6));
     }
 
@@ -238,7 +238,7 @@ public sealed class TakeoverTests
         await writer.CommitAsync(Chunk(0), 1);
         await writer.CommitAsync(Chunk(1), 2);
 
-        byte[] image = _bench.ReadExport((await _bench.TakeOverAsync()).State);
+        byte[] image = await _bench.ReadExportAsync((await _bench.TakeOverAsync()).State);
         Assert.Equal([1, 2], new[] { 0, 1 }.Select(i => (int)image[Chunk(i).Offset]));
     }
 }

@@ -128,26 +128,26 @@ public sealed class ExportTests
         TestDisk disk = await store.AttachAsync("disk", 1 << 20, DurabilityLevel.Published);
         await disk.FillAsync(10_000, 30_000, 1);
         await disk.ZeroAsync(20_000, 5_000);
-        AssertRuns(disk);
+        await AssertRunsAsync(disk);
         await disk.FlushAsync();
-        AssertRuns(disk);
+        await AssertRunsAsync(disk);
         await disk.FillAsync(20_000, 5_000, 2);
         BlockStatus[] runs = new BlockStatus[8];
-        Assert.Equal(3, disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 8));
+        Assert.Equal(3, await disk.Device.GetStatusAsync(new BlockRange(0, 1 << 20), runs, StoreBench.Cancellation));
         Assert.Equal([new(10_000, true), new(30_000, false), new((1 << 20) - 40_000, true)], runs[..3]);
     }
 
-    private static void AssertRuns(TestDisk disk)
+    private static async Task AssertRunsAsync(TestDisk disk)
     {
         BlockStatus[] runs = new BlockStatus[8];
-        int count = disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 8);
+        int count = await disk.Device.GetStatusAsync(new BlockRange(0, 1 << 20), runs, StoreBench.Cancellation);
         Assert.Equal(
             [
                 new(10_000, true), new(10_000, false), new(5_000, true), new(15_000, false),
                 new((1 << 20) - 40_000, true),
             ],
             runs[..count]);
-        Assert.Equal(2, disk.Device.GetStatus(new BlockRange(0, 1 << 20), runs, 2));
+        Assert.Equal(2, await disk.Device.GetStatusAsync(new BlockRange(0, 1 << 20), runs.AsMemory(0, 2), StoreBench.Cancellation));
         Assert.Equal([new(10_000, true), new(10_000, false)], runs[..2]);
     }
 

@@ -1,99 +1,144 @@
 using Xunit;
 using ZeroFlow.Pipeline.Blocks;
-using ZeroFlow.Stages.Compression;
+using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Tests.Map;
 
-// Whole chunks and fragments, zeros over both, and the count of live bytes, against a model of one entry a sector.
+// Frames, zeros and settled frames in layers, with checkpoints at any moment, against a model of one entry a sector.
 public sealed class CommittedMapTests
 {
     private const int Sector = 512;
     private const int Chunk = 16 * 1024;
-    private const long Size = (40L * Chunk) + (3 * Sector);
-    private static readonly ExportId Export = new(7);
+
+    // Two pages and a bit, of which only the surroundings of the borders are used.
+    private const long Size = (2 * MapPage.Span) + (3 * Chunk) + (3 * Sector);
+    private static readonly long[] Neighbourhoods = [0, MapPage.Span - (4 * Chunk), (2 * MapPage.Span) - (2 * Chunk)];
 
     [Theory]
-    [InlineData(11)]
-    [InlineData(12)]
-    [InlineData(13)]
-    public void Random_tables_read_like_an_array_of_sectors_and_count_what_lives(int seed)
+    [InlineData(11, 1L << 30)]
+    [InlineData(12, 1L << 30)]
+    [InlineData(13, 0L)]
+    [InlineData(14, 0L)]
+    [InlineData(15, 1000L)]
+    public async Task Random_tables_and_checkpoints_read_like_an_array_of_sectors_and_count_what_lives(
+        int seed, long pageBudgetBytes)
     {
         var random = new Random(seed);
-        var registry = new TableRegistry(Guid.Empty, ZstdCodec.Create());
-        var map = new CommittedMap(registry, Export, Size, Chunk);
-        var model = new (int Table, int Frame, long FrameStart)[Size / Sector];
-        for (int step = 0; step < 400; step++)
+        await using var bench = new MapBench(Size, pageBudgetBytes);
+        var model = new Model();
+        FrozenState? frozen = null;
+        ulong asOf = 0;
+        for (ulong number = 1; number <= 400; number++)
         {
-            int table = registry.Add(NewTable((ulong)step + 1));
+            int table = bench.AddTable(number);
+            bool settles = number > asOf + 1 && random.Next(4) == 0;
             for (int frame = 0; frame < 4; frame++)
             {
-                TableEntry entry = RandomEntry(random);
-                map.Apply(entry, table, frame, 128 + (frame * 100));
-                for (long s = entry.Offset / Sector; s < entry.Range.End / Sector; s++)
-                    model[s] = entry.Kind == TableEntryKind.Zero ? default : (table, frame, entry.Offset);
+                TableEntry entry = RandomEntry(random, settles);
+
+                // What is settled was there when it was read.
+                if (settles) entry = entry with { Length = model.DataAsOf(entry.Range) };
+                if (entry.Length == 0) continue;
+                bench.Apply(entry, table, frame, asOf);
+                model.Apply(entry, number, (table, frame, entry.Offset), asOf);
+            }
+
+            if (random.Next(10) == 0) await AssertReadsLikeAsync(bench, model);
+
+            // A freeze and what is settled exclude each other: from here on, no settled table reads an older state.
+            if (frozen is null && random.Next(5) == 0)
+            {
+                frozen = bench.Freeze();
+                asOf = number;
+                model.Remember();
+            }
+            else if (frozen is not null && random.Next(3) == 0)
+            {
+                bench.Install(await bench.FoldAsync(frozen));
+                frozen = null;
             }
         }
 
-        AssertReadsLike(map, model);
-        AssertLiveBytesCover(registry, model);
+        await AssertReadsLikeAsync(bench, model);
+        if (frozen is not null) bench.Install(await bench.FoldAsync(frozen));
+        await bench.CheckpointAsync();
+        await AssertReadsLikeAsync(bench, model);
+        Assert.Equal(0, bench.Pages.ChangedBytes);
+        await AssertCountsAsync(bench);
+        Assert.True(bench.Pages.ResidentBytes <= pageBudgetBytes);
     }
 
     [Fact]
-    public void Zeros_over_a_whole_page_drop_it_and_free_its_tables()
+    public async Task Zeros_over_everything_leave_no_page_and_free_every_object()
     {
-        const long large = 3L * CommittedMap.PageChunks * Chunk;
-        var registry = new TableRegistry(Guid.Empty, ZstdCodec.Create());
-        var map = new CommittedMap(registry, Export, large, Chunk);
-        int table = registry.Add(NewTable(1));
-        map.Apply(FrameEntry((long)CommittedMap.PageChunks * Chunk, Chunk), table, 0, 128);
-        Assert.Single(map.Pages());
+        await using var bench = new MapBench(3 * MapPage.Span, 1 << 20);
+        int table = bench.AddTable(1);
+        bench.Apply(FrameEntry(MapPage.Span, Chunk), table, 0);
+        bench.Apply(FrameEntry((2 * MapPage.Span) + Sector, Sector), table, 1);
+        await bench.CheckpointAsync();
+        Assert.Equal(2, bench.Map.StoredPages().Count());
+        Assert.Equal(Chunk + Sector, bench.Tables[table]!.LiveBytes);
 
-        map.Apply(new TableEntry(TableEntryKind.Zero, FrameEncoding.Raw, Export, 0, large, 0), table, 0, 0);
+        int zero = bench.AddTable(2);
+        bench.Apply(ZeroEntry(0, 3 * MapPage.Span), zero, 0);
+        var hits = new List<CommittedHit>();
+        Assert.True(bench.Map.TryCollect(new BlockRange(0, 3 * MapPage.Span), hits));
+        Assert.All(hits, hit => Assert.Null(hit.Frame));
 
-        Assert.Empty(map.Pages());
-        Assert.Equal(0, registry[table]!.LiveBytes);
+        await bench.CheckpointAsync();
+
+        Assert.Empty(bench.Map.StoredPages());
+        Assert.All(bench.Tables.All(), t => Assert.Equal(0, t.Table.LiveBytes));
     }
 
-    private static TableEntry RandomEntry(Random random)
+    [Fact]
+    public async Task A_page_that_is_not_in_memory_is_said_to_be_missing_and_comes_with_a_wait()
     {
-        switch (random.Next(4))
+        await using var bench = new MapBench(MapPage.Span, 0);
+        int table = bench.AddTable(1);
+        bench.Apply(FrameEntry(Chunk, Chunk), table, 3);
+        await bench.CheckpointAsync();
+        bench.Apply(FrameEntry(4 * Chunk, Chunk), bench.AddTable(2), 0);
+        var hits = new List<CommittedHit>();
+
+        Assert.True(bench.Map.TryCollect(new BlockRange(4 * Chunk, Chunk), hits));
+        Assert.Single(hits);
+        Assert.False(bench.Map.TryCollect(new BlockRange(0, 6 * Chunk), hits));
+        Assert.Single(hits);
+
+        await bench.Map.CollectAsync(new BlockRange(Chunk, Chunk), hits, TestContext.Current.CancellationToken);
+        Assert.Equal(new FrameKey(table, 3), hits[1].Frame!.Value.Key);
+    }
+
+    private static TableEntry RandomEntry(Random random, bool settles)
+    {
+        long from = Neighbourhoods[random.Next(Neighbourhoods.Length)] + (random.Next(8 * Chunk / Sector) * (long)Sector);
+        from = Math.Min(from, Size - Sector);
+        if (!settles && random.Next(4) == 0)
         {
-            case 0:
-                long chunk = random.Next((int)(Size / Chunk) + 1);
-                return FrameEntry(chunk * Chunk, Math.Min(Chunk, Size - (chunk * Chunk)));
-            case 1:
-                long from = random.Next((int)(Size / Sector)) * (long)Sector;
-                long length = (1 + random.Next((int)((Size - from) / Sector))) * (long)Sector;
-                return new TableEntry(TableEntryKind.Zero, FrameEncoding.Raw, Export, from, length, 0);
-            default:
-                long at = random.Next((int)(Size / Sector)) * (long)Sector;
-                long room = Math.Min(Size, ((at / Chunk) + 1) * Chunk) - at;
-                return FrameEntry(at, (1 + random.Next((int)(room / Sector))) * (long)Sector);
+            long length = random.Next(8) == 0 ? Size - from : (1 + random.Next(6 * Chunk / Sector)) * (long)Sector;
+            return ZeroEntry(from, Math.Min(length, Size - from));
         }
+
+        if (random.Next(3) == 0) from = from / Chunk * Chunk;
+        long room = Math.Min(Size, ((from / Chunk) + 1) * Chunk) - from;
+        TableEntry entry = FrameEntry(from, (1 + random.Next((int)(room / Sector))) * (long)Sector);
+        return settles ? entry with { Kind = TableEntryKind.Settled } : entry;
     }
 
     private static TableEntry FrameEntry(long offset, long length) =>
-        new(TableEntryKind.Frame, FrameEncoding.Zstd, Export, offset, length, 77);
+        new(TableEntryKind.Frame, FrameEncoding.Zstd, MapBench.Export, offset, length, 77);
 
-    private static TableInfo NewTable(ulong number) => new()
-    {
-        Epoch = 1,
-        Number = number,
-        Salt = [],
-        Key = [],
-        ObjectBytes = 1,
-        FirstSequence = default,
-        LastSequence = default,
-        ObjectKey = "t",
-    };
+    private static TableEntry ZeroEntry(long offset, long length) =>
+        new(TableEntryKind.Zero, FrameEncoding.Raw, MapBench.Export, offset, length, 0);
 
-    private static void AssertReadsLike(CommittedMap map, (int Table, int Frame, long FrameStart)[] model)
+    private static async Task AssertReadsLikeAsync(MapBench bench, Model model)
     {
         var hits = new List<CommittedHit>();
-        map.Collect(new BlockRange(0, Size), hits);
+        await bench.Map.CollectAsync(new BlockRange(0, Size), hits, TestContext.Current.CancellationToken);
         long expected = 0;
         foreach (CommittedHit hit in hits)
         {
@@ -104,19 +149,46 @@ public sealed class CommittedMapTests
                 (int, int, long) found = hit.Frame is { } frame
                     ? (frame.Key.Table, frame.Key.Frame, frame.ExportOffset)
                     : default;
-                Assert.Equal(model[at / Sector], found);
+                Assert.Equal(model.At(at), found);
             }
         }
 
         Assert.Equal(Size, expected);
     }
 
-    // A chunk keeps its frame alive as long as no whole chunk or zero replaces it, even under fragments: so the count
-    // may be high, never low, and a table that the model still sees must not count as dead.
-    private static void AssertLiveBytesCover(TableRegistry registry, (int Table, int Frame, long FrameStart)[] model)
+    private static async Task AssertCountsAsync(MapBench bench)
     {
-        var visible = model.Where(m => m.Table != 0).GroupBy(m => m.Table).ToDictionary(g => g.Key, g => (long)g.Count() * Sector);
-        foreach (var (ordinal, table) in registry.All())
-            Assert.True(table.LiveBytes >= visible.GetValueOrDefault(ordinal), $"table {ordinal} has {table.LiveBytes} live bytes");
+        Dictionary<int, long> live = await bench.RecountAsync();
+        foreach (var (ordinal, table) in bench.Tables.All())
+            Assert.Equal(live.GetValueOrDefault(ordinal), table.LiveBytes);
+    }
+
+    // Who wrote each sector last, and in which table of the chain.
+    private sealed class Model
+    {
+        private readonly (ulong Number, (int Table, int Frame, long FrameStart) Frame)[] _sectors = new (ulong, (int, int, long))[Size / Sector];
+
+        private bool[] _hadData = new bool[Size / Sector];
+
+        // From here on, settled frames say what the sectors hold now.
+        public void Remember() => _hadData = [.. _sectors.Select(s => s.Frame.Table != 0)];
+
+        public long DataAsOf(BlockRange range)
+        {
+            long end = range.Offset;
+            while (end < range.End && _hadData[end / Sector]) end += Sector;
+            return end - range.Offset;
+        }
+
+        public (int Table, int Frame, long FrameStart) At(long offset) => _sectors[offset / Sector].Frame;
+
+        public void Apply(in TableEntry entry, ulong number, (int Table, int Frame, long FrameStart) frame, ulong asOf)
+        {
+            for (long s = entry.Offset / Sector; s < entry.Range.End / Sector; s++)
+            {
+                if (entry.Kind == TableEntryKind.Settled && _sectors[s].Number > asOf) continue;
+                _sectors[s] = (number, entry.Kind == TableEntryKind.Zero ? default : frame);
+            }
+        }
     }
 }

@@ -1,0 +1,184 @@
+using System.Runtime.InteropServices;
+using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Compression;
+using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Reading;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Chain;
+
+/// <summary>A new version of a page: where it is, and what it says if it was in memory before.</summary>
+internal readonly record struct FoldedPage(MapSlot Slot, Fragment Place, MapPage? Resident);
+
+/// <summary>What folding a frozen state has made.</summary>
+/// <param name="Pages">The new pages, whose objects are in the bucket.</param>
+/// <param name="Live">By how much the live bytes of each object change once the pages count.</param>
+/// <param name="Objects">Ordinals of the new objects.</param>
+/// <param name="Bytes">Bytes of the new objects.</param>
+internal sealed record FoldedMap(
+    IReadOnlyList<FoldedPage> Pages, IReadOnlyDictionary<int, long> Live, IReadOnlySet<int> Objects, long Bytes);
+
+/// <summary>
+/// Lays frozen changes over the stored pages below them, one page at a time, and puts the new pages into the bucket. The
+/// committed map is not touched: what comes out counts once a checkpoint names it.
+/// </summary>
+/// <remarks>Used by one loop at a time. Its memory is one object in the making and one page.</remarks>
+internal sealed class MapFolder
+{
+    // A page object with less than this share alive has the rest of its pages moved, so that it can go.
+    private const double LiveShareMin = 0.5;
+
+    // What one checkpoint moves at most for that reason alone.
+    private const long MovedBytesMax = 16L * 1024 * 1024;
+
+    private readonly TableRegistry _tables;
+    private readonly StoreKeys _keys;
+    private readonly IChunkCodec _codec;
+    private readonly IObjectStore _objects;
+    private readonly IEntropy _entropy;
+    private readonly TimeProvider _time;
+    private readonly BufferPool _buffers;
+    private readonly FrameDiskCache? _diskCache;
+    private ulong _lastNumber;
+
+    public MapFolder(
+        TableRegistry tables, StoreKeys keys, IChunkCodec codec, IObjectStore objects, IEntropy entropy,
+        TimeProvider time, BufferPool buffers, FrameDiskCache? diskCache)
+    {
+        _tables = tables;
+        _keys = keys;
+        _codec = codec;
+        _objects = objects;
+        _entropy = entropy;
+        _time = time;
+        _buffers = buffers;
+        _diskCache = diskCache;
+    }
+
+    public async Task<FoldedMap> FoldAsync(FrozenState state, CancellationToken cancellation)
+    {
+        var pages = new List<FoldedPage>();
+        var live = new Dictionary<int, long>();
+        var objects = new HashSet<int>();
+        HashSet<int> leaving = SparseObjects();
+        long bytes = 0;
+        MapObjectWriter? writer = null;
+        try
+        {
+            foreach ((FrozenExport export, MapSlot slot) in Due(state, leaving))
+            {
+                MapPage? below = await export.Map.LoadBaseAsync(slot, cancellation);
+                MapPage page = MapPage.Fold(slot.IsFrozenCleared ? null : below, slot.Frozen, slot.Start);
+                Count(live, slot.Base, below, -1);
+                Count(live, default, page, 1);
+                MapPage? resident = slot.Resident is null ? null : page;
+                if (page.Pieces.IsEmpty)
+                {
+                    pages.Add(new FoldedPage(slot, default, null));
+                    continue;
+                }
+
+                if (writer is not null && !writer.HasRoomFor(page)) bytes += await EndObjectAsync(writer);
+                if (writer?.HasRoomFor(page) != true) writer = NewObject(state, page);
+                writer.Add(export.Info.Id, slot, page, resident);
+            }
+
+            if (writer is not null) bytes += await EndObjectAsync(writer);
+        }
+        finally
+        {
+            writer?.Dispose();
+        }
+
+        return new FoldedMap(pages, live, objects, bytes);
+
+        async Task<long> EndObjectAsync(MapObjectWriter full)
+        {
+            int ordinal = await StoreAsync(full, pages, cancellation);
+            objects.Add(ordinal);
+            Add(live, ordinal, full.PlainBytes);
+            return full.ObjectBytes;
+        }
+    }
+
+    // The changed pages of each export in order, and with them pages that are to leave a sparse object.
+    private static IEnumerable<(FrozenExport Export, MapSlot Slot)> Due(FrozenState state, HashSet<int> leaving)
+    {
+        foreach (FrozenExport export in state.Exports)
+        {
+            foreach (MapSlot slot in export.Changed) yield return (export, slot);
+            if (leaving.Count == 0) continue;
+            var changed = export.Changed.ToHashSet();
+            foreach (MapSlot slot in export.Map.StoredPages())
+            {
+                if (leaving.Contains(slot.Base.Table) && !changed.Contains(slot)) yield return (export, slot);
+            }
+        }
+    }
+
+    private HashSet<int> SparseObjects()
+    {
+        var sparse = new HashSet<int>();
+        long moved = 0;
+        foreach (var (ordinal, table) in _tables.All())
+        {
+            if (table.Kind != ChainObjectKind.MapPages || table.LiveBytes == 0) continue;
+            if (table.LiveBytes >= table.PlainBytes * LiveShareMin || moved + table.LiveBytes > MovedBytesMax) continue;
+            moved += table.LiveBytes;
+            sparse.Add(ordinal);
+        }
+
+        return sparse;
+    }
+
+    private MapObjectWriter NewObject(FrozenState state, MapPage first)
+    {
+        byte[] salt = new byte[TableIdentity.SaltBytes];
+        _entropy.Fill(salt);
+        var identity = new TableIdentity
+        {
+            Kind = ChainObjectKind.MapPages,
+            StoreId = _keys.StoreId,
+            Session = state.Session,
+            Salt = salt,
+            Epoch = state.Position.Epoch,
+            Number = ++_lastNumber,
+            FirstSequence = state.LastSequence.Next,
+            LastSequence = state.LastSequence,
+            CreatedUnixMs = _time.GetUtcNow().ToUnixTimeMilliseconds(),
+        };
+        return new MapObjectWriter(identity, _keys.TableKey(salt), _codec, _buffers, first.PlainBytes);
+    }
+
+    private async Task<int> StoreAsync(MapObjectWriter writer, List<FoldedPage> pages, CancellationToken cancellation)
+    {
+        using (writer)
+        {
+            // A name that exists is this writer's own, from an attempt whose reply was lost: numbers are never reused.
+            TableInfo info = writer.ToTableInfo();
+            await _objects.TryCreateAsync(info.ObjectKey, writer.Object, cancellation);
+            int ordinal = _tables.Add(info);
+            foreach (FoldedPage page in writer.PagesIn(ordinal))
+            {
+                _diskCache?.Insert(
+                    new FrameKey(ordinal, page.Place.Frame),
+                    writer.Object.Span.Slice((int)page.Place.ObjectOffset, page.Place.SealedBytes));
+                pages.Add(page);
+            }
+
+            return ordinal;
+        }
+    }
+
+    private static void Count(Dictionary<int, long> live, in Fragment place, MapPage? page, int sign)
+    {
+        if (place.Table != 0) Add(live, place.Table, sign * place.PlainBytes);
+        if (page is null) return;
+        foreach (MapPiece piece in page.Pieces) Add(live, piece.Fragment.Table, sign * (long)piece.Length);
+    }
+
+    private static void Add(Dictionary<int, long> live, int ordinal, long bytes) =>
+        CollectionsMarshal.GetValueRefOrAddDefault(live, ordinal, out _) += bytes;
+}

@@ -1,0 +1,172 @@
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>
+/// Gives space back: deletes objects without a live byte, older checkpoints, and what crashed writers left behind.
+/// </summary>
+/// <remarks>
+/// An object goes only if it was dead in a committed state, that state's checkpoint is in the bucket, and the grace
+/// period is over. What is dead in a committed state stays dead in every later one, so even the late deletes of a
+/// fenced writer are harmless. Seals are never touched. Used by the maintenance loop alone.
+/// </remarks>
+internal sealed partial class Collector
+{
+    private const int CheckpointsKept = 2;
+
+    private readonly StoreState _state;
+    private readonly IObjectStore _objects;
+    private readonly TimeProvider _time;
+    private readonly StoreOptions _options;
+    private readonly ILogger _log;
+    private readonly Queue<(long Since, int Ordinal)> _dying = new();
+    private readonly Queue<(long Since, string Key)> _orphans = new();
+    private bool _checkpointsAreDue;
+    private bool _hasSwept;
+
+    public Collector(StoreState state, IObjectStore objects, TimeProvider time, StoreOptions options, ILogger log)
+    {
+        _state = state;
+        _objects = objects;
+        _time = time;
+        _options = options;
+        _log = log;
+    }
+
+    /// <summary>Objects that wait for their grace period to end.</summary>
+    public int DyingCount => _dying.Count + _orphans.Count;
+
+    /// <summary>When the next object may go; infinite when none waits.</summary>
+    public TimeSpan NextIn
+    {
+        get
+        {
+            if (_checkpointsAreDue) return TimeSpan.Zero;
+            long? since = null;
+            if (_dying.TryPeek(out var table)) since = table.Since;
+            if (_orphans.TryPeek(out var orphan)) since = Math.Min(since ?? long.MaxValue, orphan.Since);
+            if (since is not { } first) return Timeout.InfiniteTimeSpan;
+            TimeSpan left = _options.DeleteGrace - _time.GetElapsedTime(first);
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>A checkpoint is stored and installed: what it does not need dies.</summary>
+    /// <param name="lastOrdinal">Tables up to here are part of its state.</param>
+    /// <param name="pageObjects">Objects that were made for it.</param>
+    public void CheckpointStored(int lastOrdinal, IReadOnlySet<int> pageObjects)
+    {
+        long now = _time.GetTimestamp();
+        foreach (var (ordinal, table) in _state.Tables.All())
+        {
+            if (table.LiveBytes != 0 || table.IsDying) continue;
+            if (ordinal > lastOrdinal && !pageObjects.Contains(ordinal)) continue;
+            table.Doom();
+            _dying.Enqueue((now, ordinal));
+        }
+
+        _checkpointsAreDue = true;
+    }
+
+    /// <summary>Deletes what may go now.</summary>
+    /// <returns>False when the bucket did not let it; what is left is tried again.</returns>
+    public async Task<bool> TryRunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await RunAsync(cancellation);
+            return true;
+        }
+        catch (ObjectStoreException fault)
+        {
+            LogFailed(fault);
+            return false;
+        }
+    }
+
+    private async Task RunAsync(CancellationToken cancellation)
+    {
+        if (_checkpointsAreDue)
+        {
+            await DeleteOldCheckpointsAsync(cancellation);
+            if (!_hasSwept) await SweepAsync(cancellation);
+            _hasSwept = true;
+            _checkpointsAreDue = false;
+        }
+
+        await DeleteTablesAsync(cancellation);
+        while (_orphans.TryPeek(out var orphan) && IsOver(orphan.Since))
+        {
+            await _objects.DeleteAsync(orphan.Key, cancellation);
+            _orphans.Dequeue();
+        }
+    }
+
+    private bool IsOver(long since) => _time.GetElapsedTime(since) >= _options.DeleteGrace;
+
+    private async Task DeleteOldCheckpointsAsync(CancellationToken cancellation)
+    {
+        var found = new List<ChainPosition>();
+        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointPrefix, null, cancellation))
+        {
+            if (ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) found.Add(at);
+        }
+
+        found.Sort();
+        foreach (ChainPosition old in found.SkipLast(CheckpointsKept))
+            await _objects.DeleteAsync(ChainNames.Checkpoint(old), cancellation);
+    }
+
+    private async Task DeleteTablesAsync(CancellationToken cancellation)
+    {
+        while (_dying.TryPeek(out var next) && IsOver(next.Since))
+        {
+            // Verified once more right before the delete: a live byte here would be a bug that must not cost data.
+            TableInfo table = _state.Tables[next.Ordinal]!;
+            if (table.LiveBytes == 0)
+            {
+                await _objects.DeleteAsync(table.ObjectKey, cancellation);
+                _state.Tables.Remove(next.Ordinal);
+            }
+            else
+            {
+                LogRevived(table.ObjectKey, table.LiveBytes);
+            }
+
+            _dying.Dequeue();
+        }
+    }
+
+    // Once in a process: tables behind the seals of earlier epochs, and pages that no checkpoint came to name. The newest
+    // checkpoint, which is this writer's own, knows every object of earlier epochs that counts.
+    private async Task SweepAsync(CancellationToken cancellation)
+    {
+        var known = _state.Tables.All().Select(t => t.Table.ObjectKey).ToHashSet(StringComparer.Ordinal);
+        long now = _time.GetTimestamp();
+        uint epoch = _state.Position.Epoch;
+        foreach (string prefix in (string[])[ChainNames.ChainPrefix, ChainNames.MapPrefix])
+        {
+            await foreach (ObjectEntry entry in _objects.ListAsync(prefix, null, cancellation))
+            {
+                bool isOurs = ChainNames.TryParseTable(entry.Key, out ChainPosition at) ||
+                              ChainNames.TryParseMapPages(entry.Key, out at);
+                if (!isOurs || at.Epoch >= epoch || known.Contains(entry.Key) || entry.SizeBytes == SealObject.Bytes) continue;
+                _orphans.Enqueue((now, entry.Key));
+            }
+        }
+
+        if (_orphans.Count > 0) LogOrphans(_orphans.Count);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Count} objects that earlier writers left behind are not part of the store; they go after the grace period.")]
+    private partial void LogOrphans(int count);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Objects that nothing needs any more could not be deleted; it will be tried again.")]
+    private partial void LogFailed(Exception fault);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Table {Key} was counted dead but has {Bytes} live bytes; it is kept.")]
+    private partial void LogRevived(string key, long bytes);
+}
