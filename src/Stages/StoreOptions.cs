@@ -51,6 +51,18 @@ public sealed record StoreOptions
     /// <summary>Committed tables after which a checkpoint is written.</summary>
     public int CheckpointTables { get; init; } = 64;
 
+    /// <summary>
+    /// Share of live bytes below which tables are rewritten, so that the bucket holds at most about the live bytes
+    /// divided by it. Zero turns that off.
+    /// </summary>
+    public double SettleLiveShare { get; init; } = 0.7;
+
+    /// <summary>
+    /// How long after the last write a checkpoint is written even if there is little to it, so that the space of what
+    /// was trimmed or overwritten comes back.
+    /// </summary>
+    public TimeSpan CheckpointIdle { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>How long a table without live data is kept after the checkpoint that makes it unnecessary.</summary>
     public TimeSpan DeleteGrace { get; init; } = TimeSpan.FromMinutes(10);
 

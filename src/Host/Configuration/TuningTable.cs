@@ -66,6 +66,10 @@ internal static class TuningTable
         Count(
             nameof(StoreOptions.CheckpointTables), 1, 100_000, o => o.CheckpointTables,
             (o, v) => o with { CheckpointTables = v }),
+        Share(),
+        Duration(
+            nameof(StoreOptions.CheckpointIdle), "0s", "1d", o => o.CheckpointIdle,
+            (o, v) => o with { CheckpointIdle = v }),
         Duration(
             nameof(StoreOptions.DeleteGrace), "0s", "30d", o => o.DeleteGrace, (o, v) => o with { DeleteGrace = v }),
         Duration(
@@ -115,6 +119,17 @@ internal static class TuningTable
                 int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value)
                 && value >= min && value <= max
                     ? set(options, value)
+                    : null);
+
+    private static TuningRow Share() =>
+        new(
+            nameof(StoreOptions.SettleLiveShare),
+            "a share from 0 to 0.95",
+            new StoreOptions().SettleLiveShare.ToString(CultureInfo.InvariantCulture),
+            (options, text) =>
+                double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+                && value is >= 0 and <= 0.95
+                    ? options with { SettleLiveShare = value }
                     : null);
 
     private static TuningRow ChunkBytes() =>

@@ -30,6 +30,9 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     /// <summary>The state now.</summary>
     public StoreStatus Status => _runtime.Status;
 
+    /// <summary>The space that the store takes now.</summary>
+    public StoreSpace Space => _runtime.Space;
+
     /// <summary>
     /// Opens a store for writing, making it when there is none: takes it over from whoever wrote before, and replays
     /// what the local WAL holds beyond the chain.

@@ -35,6 +35,7 @@ internal sealed partial class Checkpointer
     private int _tablesSince;
     private long _bytesSince;
     private long _lastBytes;
+    private long _lastCommit;
     private int _failures;
 
     public Checkpointer(
@@ -53,6 +54,7 @@ internal sealed partial class Checkpointer
         _time = time;
         _options = options;
         _log = log;
+        _lastCommit = time.GetTimestamp();
     }
 
     /// <summary>The table of the newest stored checkpoint.</summary>
@@ -68,8 +70,23 @@ internal sealed partial class Checkpointer
             if (tables == 0) return false;
             if (_state.Pages.ChangedBytes > _options.MapBytes / 8) return true;
 
+            if (IdleIn == TimeSpan.Zero) return true;
+
             // What a checkpoint costs is at most a fifth of the data's bytes, whatever the size of the store.
             return tables >= _options.CheckpointTables && Volatile.Read(ref _bytesSince) >= 4 * _lastBytes;
+        }
+    }
+
+    /// <summary>
+    /// When the writes of the last burst are old enough for a checkpoint of their own; infinite when there were none.
+    /// </summary>
+    public TimeSpan IdleIn
+    {
+        get
+        {
+            if (Volatile.Read(ref _tablesSince) == 0) return Timeout.InfiniteTimeSpan;
+            TimeSpan left = _options.CheckpointIdle - _time.GetElapsedTime(Volatile.Read(ref _lastCommit));
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
         }
     }
 
@@ -85,6 +102,7 @@ internal sealed partial class Checkpointer
     {
         Interlocked.Increment(ref _tablesSince);
         Interlocked.Add(ref _bytesSince, objectBytes);
+        Volatile.Write(ref _lastCommit, _time.GetTimestamp());
     }
 
     /// <summary>Writes a checkpoint, or goes on with the one that could not be finished.</summary>

@@ -19,6 +19,8 @@ internal sealed class ChunkStage
 
     public void Run(TableDraft draft)
     {
+        // What is settled comes with its frames planned.
+        if (draft.Settled is not null) return;
         var exports = new SortedDictionary<uint, ExtentMap<CutExtent>>();
         for (int i = 0; i < draft.Records.Count; i++)
         {

@@ -63,6 +63,7 @@ internal sealed class CommitStage
         {
             _cutter.Finished(draft);
             draft.Release();
+            draft.Settled?.End();
         }
     }
 
@@ -79,10 +80,15 @@ internal sealed class CommitStage
 
         // Only now: a record may still have been found through the range of a later one.
         foreach (WriteRecord record in draft.Records) record.ReleasePayload();
-        _published.Complete(draft.FirstSequence, last);
-        _wal.Release(last);
-        _admission.Drained(walBytes);
+        if (draft.Records.Count > 0)
+        {
+            _published.Complete(draft.FirstSequence, last);
+            _wal.Release(last);
+            _admission.Drained(walBytes);
+        }
+
         KeepInDiskCache(draft, ordinal);
+        draft.Settled?.MarkCommitted();
         _maintenance.TableCommitted(draft.BodyBytes);
     }
 

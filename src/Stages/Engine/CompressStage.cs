@@ -33,8 +33,7 @@ internal sealed class CompressStage
             Span<byte> room = body.Span[at..];
             int encoded = Encode(draft, plan, room, out FrameEncoding encoding);
             int sealedBytes = encoded + FrameSealer.TagBytes;
-            draft.Entries.Add(new TableEntry(
-                TableEntryKind.Frame, encoding, plan.Export, plan.Offset, plan.Length, sealedBytes));
+            draft.Entries.Add(EntryOf(draft, plan, encoding, sealedBytes));
             at += sealedBytes;
         }
 
@@ -49,6 +48,17 @@ internal sealed class CompressStage
             .Where(r => r.CatalogChange is not null)
             .Select(r => new CatalogRecord(r.Header.Sequence, r.CatalogChange!)),
     ];
+
+    private static TableEntry EntryOf(TableDraft draft, in FramePlan plan, FrameEncoding encoding, int sealedBytes)
+    {
+        var entry = new TableEntry(TableEntryKind.Frame, encoding, plan.Export, plan.Offset, plan.Length, sealedBytes);
+        if (draft.Settled is not { } settled) return entry;
+        return entry with
+        {
+            Kind = TableEntryKind.Settled,
+            TablesBack = checked((uint)(draft.Position.Number - settled.AsOf.Number)),
+        };
+    }
 
     private static int BodyBytesMax(TableDraft draft)
     {

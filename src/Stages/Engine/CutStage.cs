@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
@@ -41,7 +42,9 @@ internal sealed class CutStage : IDisposable
     private readonly Lock _lock = new();
     private readonly LinkedList<TableDraft> _inFlight = [];
     private List<WriteRecord> _open = [];
+    private TableDraft? _settled;
     private ChainPosition _next;
+    private Sequence _last;
     private long _openBytes;
     private long _pendingBytes;
     private long _openedAt;
@@ -51,13 +54,14 @@ internal sealed class CutStage : IDisposable
 
     public CutStage(
         StoreOptions options, IWriteAheadLog wal, BufferPool buffers, TimeProvider time, PipelineMetrics metrics,
-        ChainPosition next, Func<TableDraft, ValueTask> send)
+        ChainPosition next, Sequence last, Func<TableDraft, ValueTask> send)
     {
         _options = options;
         _wal = wal;
         _buffers = buffers;
         _time = time;
         _next = next;
+        _last = last;
         _send = send;
         _wake = new WakeSignal(time);
 
@@ -105,6 +109,27 @@ internal sealed class CutStage : IDisposable
         _wake.Wake();
     }
 
+    /// <summary>
+    /// Gives a settled table its number, between two cuts, and sends it on its way; the draft belongs to the pipeline
+    /// from now on. One at a time.
+    /// </summary>
+    /// <returns>True once it is committed; false when it left the pipeline without.</returns>
+    /// <exception cref="OperationCanceledException">The store stops. The table may be committed or not.</exception>
+    public async Task<bool> CommitSettledAsync(TableDraft draft, CancellationToken cancellation)
+    {
+        Volatile.Write(ref _settled, draft);
+        _wake.Wake();
+        try
+        {
+            return await draft.Settled!.Ended.WaitAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            if (Interlocked.CompareExchange(ref _settled, null, draft) == draft) draft.Release();
+            throw;
+        }
+    }
+
     /// <summary>Takes no more; the loop ends when all that came is cut.</summary>
     public void Complete()
     {
@@ -125,6 +150,7 @@ internal sealed class CutStage : IDisposable
     {
         while (true)
         {
+            await SendSettledAsync();
             Pull();
             bool ended = _queue.Reader.Completion.IsCompleted;
             TimeSpan rest = _options.PublishInterval - _time.GetElapsedTime(_openedAt);
@@ -158,7 +184,7 @@ internal sealed class CutStage : IDisposable
         // Whoever enqueues looks at the flag after the queue, this loop looks at the queue after the flag.
         _idle = true;
         Interlocked.MemoryBarrier();
-        if (!_queue.Reader.TryPeek(out _)) await _wake.SleepAsync(Timeout.InfiniteTimeSpan, cancellation);
+        if (!_queue.Reader.TryPeek(out _) && Volatile.Read(ref _settled) is null) await _wake.SleepAsync(Timeout.InfiniteTimeSpan, cancellation);
         _idle = false;
     }
 
@@ -183,6 +209,15 @@ internal sealed class CutStage : IDisposable
         }
     }
 
+    private async Task SendSettledAsync()
+    {
+        if (Interlocked.Exchange(ref _settled, null) is not { } draft) return;
+        draft.Position = _next;
+        draft.After = _last;
+        _next = _next.NextNumber;
+        await _send(draft);
+    }
+
     private async Task CloseAsync(bool isUrgent, CancellationToken cancellation)
     {
         long started = _time.GetTimestamp();
@@ -192,6 +227,7 @@ internal sealed class CutStage : IDisposable
             draft = new TableDraft
             {
                 Position = _next,
+                After = _last,
                 Records = _open,
                 PlainBytes = _openBytes,
                 IsUrgent = isUrgent,
@@ -202,6 +238,7 @@ internal sealed class CutStage : IDisposable
 
         _meter.Begin(draft.PlainBytes);
         _next = _next.NextNumber;
+        _last = draft.LastSequence;
         _openBytes = 0;
         Interlocked.Add(ref _pendingBytes, -draft.PlainBytes);
 

@@ -3,9 +3,13 @@ using ZeroFlow.Pipeline.Flow;
 namespace ZeroFlow.Stages.Engine;
 
 /// <summary>
-/// (10) the background half of the pipeline: one actor that, woken by commits, writes checkpoints and gives space back.
-/// It asks nothing of the bucket while nothing changes.
+/// (10) the background half of the pipeline: one actor that, woken by commits, writes checkpoints, gives space back, and
+/// settles. It asks nothing of the bucket while nothing changes.
 /// </summary>
+/// <remarks>
+/// One actor for all three, because they exclude each other: a checkpoint must not freeze the state while a settled table
+/// is on its way, and what may be deleted is decided right behind a checkpoint.
+/// </remarks>
 internal sealed class MaintenanceLoop : IDisposable
 {
     // After a failure: the bucket's own retries have already taken their time.
@@ -14,15 +18,27 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly WakeSignal _wake;
     private readonly Checkpointer _checkpointer;
     private readonly Collector _collector;
+    private readonly Settler _settler;
+    private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private TaskCompletionSource _room = NewSignal();
+    private TimeSpan _settlePause;
+    private long _settledAt;
 
-    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, TimeProvider time)
+    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, TimeProvider time)
     {
         _checkpointer = checkpointer;
         _collector = collector;
+        _settler = settler;
+        _time = time;
         _wake = new WakeSignal(time);
     }
+
+    /// <summary>Plain bytes that were settled.</summary>
+    public long SettledBytes => _settler.SettledBytes;
+
+    /// <summary>Objects that wait to be deleted.</summary>
+    public int WaitingObjects => _collector.DyingCount;
 
     /// <summary>A table was committed. Called by the commit stage, which then asks for room before the next one.</summary>
     public void TableCommitted(long objectBytes)
@@ -56,17 +72,46 @@ internal sealed class MaintenanceLoop : IDisposable
             {
                 isWell = await _checkpointer.TryRunAsync(cancellation);
                 MakeRoom();
+                if (isWell) _settler.CheckpointStored();
             }
 
             isWell = isWell && await _collector.TryRunAsync(cancellation);
+            isWell = isWell && await TrySettleAsync(cancellation);
             if (isWell && _checkpointer.IsDue) continue;
-            await _wake.SleepAsync(isWell ? _collector.NextIn : RetryPause, cancellation);
+            await _wake.SleepAsync(isWell ? NextIn() : RetryPause, cancellation);
         }
     }
 
     public void Dispose() => _wake.Dispose();
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // As long as a batch took, so long is the pause behind it: foreground work has at least half of everything.
+    private async Task<bool> TrySettleAsync(CancellationToken cancellation)
+    {
+        if (SettlePauseLeft > TimeSpan.Zero) return true;
+        long started = _time.GetTimestamp();
+        SettleResult result = await _settler.RunAsync(cancellation);
+        _settledAt = _time.GetTimestamp();
+        _settlePause = result == SettleResult.Settled ? _time.GetElapsedTime(started) : TimeSpan.Zero;
+        return result != SettleResult.Failed;
+    }
+
+    private TimeSpan SettlePauseLeft => _settlePause - _time.GetElapsedTime(_settledAt);
+
+    private TimeSpan NextIn()
+    {
+        TimeSpan next = Timeout.InfiniteTimeSpan;
+        Sooner(_collector.NextIn);
+        Sooner(_checkpointer.IdleIn);
+        if (_settlePause > TimeSpan.Zero) Sooner(SettlePauseLeft > TimeSpan.Zero ? SettlePauseLeft : TimeSpan.Zero);
+        return next;
+
+        void Sooner(TimeSpan other)
+        {
+            if (other != Timeout.InfiniteTimeSpan && (next == Timeout.InfiniteTimeSpan || other < next)) next = other;
+        }
+    }
 
     private void MakeRoom()
     {

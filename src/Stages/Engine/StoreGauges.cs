@@ -19,6 +19,19 @@ internal static class StoreGauges
             "Age of the oldest write that only the WAL holds.");
         meter.CreateObservableGauge(
             "zeroflow.wal.disk", () => wal.BytesOnDisk, "By", "Bytes of WAL segments on the local disk.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.live", () => store.Space.LiveBytes, "By", "Plain bytes that exports read, as of the last checkpoint.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.tables", () => store.Space.TableBytes, "By", "Bytes of the tables that count, in the bucket.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.map", () => store.Space.MapBytes, "By", "Bytes of the maps' pages in the bucket.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.map.memory", () => store.MapMemoryBytes, "By", "Bytes of the maps in memory.");
+        meter.CreateObservableCounter(
+            "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten to give space back.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.deletes.waiting", () => (long)store.Space.WaitingObjects, null,
+            "Objects that wait for their grace period before they are deleted.");
         meter.CreateObservableGauge("zeroflow.store.epoch", () => (long)store.Status.Epoch, null, "This writer's term.");
         meter.CreateObservableGauge(
             "zeroflow.store.table", () => (long)store.Status.LastTable, null, "Number of the last committed table of the term.");

@@ -12,6 +12,7 @@ using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Reading;
+using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Engine;
 
@@ -72,11 +73,11 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _admission = new Admission(options.WalBytes, parts.Time);
         var proof = new OwnershipProof(uploadStore, opened.Chain, opened.Session, () => state.Position);
         _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
-        _maintenance = NewMaintenance(options, parts, opened, uploadStore, log);
         StoreGraph? graph = null;
         _cutter = new CutStage(
             options, opened.Wal, parts.Buffers, parts.Time, parts.Metrics, state.Position.NextNumber,
-            draft => graph!.SendAsync(draft));
+            state.LastSequence, draft => graph!.SendAsync(draft));
+        _maintenance = NewMaintenance(options, parts, opened, uploadStore, log);
         _graph = graph = new StoreGraph(
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
@@ -135,6 +136,24 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _cutter.OldestUnpublished,
         _opened.State.Position.Epoch,
         _opened.State.Position.Number);
+
+    public StoreSpace Space
+    {
+        get
+        {
+            long live = 0, data = 0, map = 0;
+            foreach (var (_, table) in _opened.State.Tables.All())
+            {
+                if (table.Kind == ChainObjectKind.MapPages) map += table.ObjectBytes;
+                else (live, data) = (live + table.LiveBytes, data + table.ObjectBytes);
+            }
+
+            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects);
+        }
+    }
+
+    /// <summary>Bytes of the maps in memory: stored pages, and changes that no checkpoint holds yet.</summary>
+    public long MapMemoryBytes => _opened.State.Pages.ResidentBytes + _opened.State.Pages.ChangedBytes;
 
     /// <summary>Bytes of WAL that may wait for the bucket.</summary>
     public long DirtyBytesMax => _admission.LimitBytes;
@@ -218,7 +237,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
         var collector = new Collector(state, uploadStore, parts.Time, options, log);
         var checkpointer = new Checkpointer(
             state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
-        return new MaintenanceLoop(checkpointer, collector, parts.Time);
+        var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
+        var settler = new Settler(state, _turn, _cutter, indexes, _frames, parts.Buffers, options, log);
+        return new MaintenanceLoop(checkpointer, collector, settler, parts.Time);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)

@@ -23,3 +23,11 @@ public sealed record StoreStatus(
 /// <param name="EverythingPublished">The bucket holds all that was acknowledged.</param>
 /// <param name="BytesLeft">WAL bytes that wait for the next start.</param>
 public sealed record StopReport(bool EverythingPublished, long BytesLeft);
+
+/// <summary>What a store holds in the bucket, and what keeping it small has cost.</summary>
+/// <param name="LiveBytes">Plain bytes that some export reads, as of the last checkpoint.</param>
+/// <param name="TableBytes">Bytes of the objects with data that count.</param>
+/// <param name="MapBytes">Bytes of the objects with pages of the maps.</param>
+/// <param name="SettledBytes">Plain bytes that this process has rewritten.</param>
+/// <param name="WaitingObjects">Objects that wait for their grace period before they are deleted.</param>
+public sealed record StoreSpace(long LiveBytes, long TableBytes, long MapBytes, long SettledBytes, int WaitingObjects);

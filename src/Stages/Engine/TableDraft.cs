@@ -28,10 +28,13 @@ internal sealed class TableDraft : IStageMessage
     public long Bytes => BodyBytes > 0 ? BodyBytes : PlainBytes;
 
     /// <summary>The number that the table gets. Given when the cut is made, because seals are bound to it.</summary>
-    public required ChainPosition Position { get; init; }
+    public required ChainPosition Position { get; set; }
 
-    /// <summary>The records of the cut, in their order, without gaps.</summary>
+    /// <summary>The records of the cut, in their order, without gaps. None in a settled table.</summary>
     public required IReadOnlyList<WriteRecord> Records { get; init; }
+
+    /// <summary>What a settled table rewrites; null for a cut of user records.</summary>
+    public SettledBatch? Settled { get; init; }
 
     /// <summary>Payload bytes of the cut.</summary>
     public required long PlainBytes { get; init; }
@@ -39,9 +42,12 @@ internal sealed class TableDraft : IStageMessage
     /// <summary>True when a barrier closed the cut before it was full.</summary>
     public required bool IsUrgent { get; init; }
 
-    public Sequence FirstSequence => Records[0].Header.Sequence;
+    /// <summary>The last sequence before the table's own. Given when the cut is made.</summary>
+    public Sequence After { get; set; }
 
-    public Sequence LastSequence => Records[^1].Header.Sequence;
+    public Sequence FirstSequence => After.Next;
+
+    public Sequence LastSequence => Records.Count == 0 ? After : Records[^1].Header.Sequence;
 
     /// <summary>Set by (4) chunk: what the frames consist of.</summary>
     public List<FramePlan> Plans { get; } = [];
@@ -79,6 +85,7 @@ internal sealed class TableDraft : IStageMessage
     /// <summary>The bytes of a piece, borrowed.</summary>
     public ReadOnlySpan<byte> BytesOf(in FramePiece piece)
     {
+        if (Settled is not null) return Settled.Payload.Span.Slice((int)piece.Start, piece.Length);
         WriteRecord record = Records[piece.RecordIndex];
         BufferLease payload = _payloads[piece.RecordIndex]!;
 
@@ -92,6 +99,7 @@ internal sealed class TableDraft : IStageMessage
     {
         foreach (BufferLease? payload in _payloads) payload?.Release();
         _payloads.Clear();
+        Settled?.ReleasePayload();
     }
 
     /// <summary>Lets go of everything.</summary>

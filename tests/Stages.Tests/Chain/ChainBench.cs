@@ -144,6 +144,7 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
     private TableDraft Build(BlockRange range, byte stamp, ChainPosition at)
     {
         var records = new List<WriteRecord>();
+        var after = new Sequence(_sequence);
         if (State.Find(ChainBench.Export) is null)
         {
             byte[] change = new CatalogChange.CreateExport(
@@ -156,7 +157,14 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
         payload.Span.Fill(stamp);
         var write = new WalRecordHeader(new Sequence(++_sequence), WalRecordKind.Data, ChainBench.Export, range.Offset, range.Length);
         records.Add(new WriteRecord(write, default, 0, payload, 0, null));
-        var draft = new TableDraft { Position = at, Records = records, PlainBytes = range.Length, IsUrgent = false };
+        var draft = new TableDraft
+        {
+            Position = at,
+            After = after,
+            Records = records,
+            PlainBytes = range.Length,
+            IsUrgent = false,
+        };
         foreach (WriteRecord record in records)
         {
             record.Payload?.AddReference();

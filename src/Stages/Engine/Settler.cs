@@ -1,0 +1,257 @@
+using Microsoft.Extensions.Logging;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.ObjectStores;
+using ZeroFlow.Stages.Reading;
+using ZeroFlow.Stages.Tables;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>What became of a batch.</summary>
+internal enum SettleResult
+{
+    /// <summary>Nothing is worth settling now.</summary>
+    Nothing,
+
+    /// <summary>A batch was committed.</summary>
+    Settled,
+
+    /// <summary>It could not be read, or the store stopped taking tables.</summary>
+    Failed,
+}
+
+/// <summary>
+/// (10) settle: rewrites what still lives in tables that are mostly dead, so that they can go. The new tables take the
+/// way of all tables, and commit with "only if still current": whatever was written in the meantime wins.
+/// </summary>
+/// <remarks>
+/// <para>Greedy cleaning, as log-structured stores do it (Rosenblum and Ousterhout 1992): only while the store as a
+/// whole holds less live bytes than its target share, and the emptiest tables first, which move the fewest bytes for
+/// the space they give back.</para>
+/// <para>Live pieces are sorted by export and offset, and neighbours become one frame: a settled stretch is one ranged
+/// GET. Used by the maintenance loop alone; one batch is under way at a time, so foreground work waits for at most one
+/// table in front of it.</para>
+/// </remarks>
+internal sealed partial class Settler
+{
+    // Frames read at once: enough to share GETs, little enough to hold in memory.
+    private const int ReadBytesMax = 4 * 1024 * 1024;
+
+    // Tables whose indexes one batch looks through.
+    private const int TablesMax = 64;
+
+    private readonly StoreState _state;
+    private readonly CommitTurn _turn;
+    private readonly CutStage _cutter;
+    private readonly TableReader _indexes;
+    private readonly FrameReader _frames;
+    private readonly BufferPool _buffers;
+    private readonly StoreOptions _options;
+    private readonly ILogger _log;
+
+    // Moved since the last checkpoint: their counts do not show it yet.
+    private readonly HashSet<int> _moved = [];
+    private long _settledBytes;
+
+    public Settler(
+        StoreState state, CommitTurn turn, CutStage cutter, TableReader indexes, FrameReader frames, BufferPool buffers,
+        StoreOptions options, ILogger log)
+    {
+        _state = state;
+        _turn = turn;
+        _cutter = cutter;
+        _indexes = indexes;
+        _frames = frames;
+        _buffers = buffers;
+        _options = options;
+        _log = log;
+    }
+
+    /// <summary>Plain bytes that were rewritten.</summary>
+    public long SettledBytes => Volatile.Read(ref _settledBytes);
+
+    /// <summary>A checkpoint is installed: the counts are true again.</summary>
+    public void CheckpointStored() => _moved.Clear();
+
+    /// <summary>Settles one batch, if there is one.</summary>
+    public async Task<SettleResult> RunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await SettleAsync(cancellation);
+        }
+        catch (Exception fault) when (fault is StorageFaultException or ObjectStoreException)
+        {
+            LogFailed(fault);
+            return SettleResult.Failed;
+        }
+    }
+
+    private async Task<SettleResult> SettleAsync(CancellationToken cancellation)
+    {
+        List<(int Ordinal, TableInfo Table)> sparse = ChooseTables();
+        if (sparse.Count == 0) return SettleResult.Nothing;
+
+        // Nothing freezes the state until the batch is committed: this loop is the only one that could.
+        ChainPosition asOf;
+        using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
+        List<LivePiece> pieces = [];
+        foreach (var (ordinal, table) in sparse) await CollectLiveAsync(ordinal, table, pieces, cancellation);
+        if (!await RewriteAsync(pieces, asOf, cancellation)) return SettleResult.Failed;
+        foreach (var (ordinal, _) in sparse) _moved.Add(ordinal);
+        return SettleResult.Settled;
+    }
+
+    // The emptiest tables that together fill about one table, while the store as a whole is below its target.
+    private List<(int Ordinal, TableInfo Table)> ChooseTables()
+    {
+        long live = 0, plain = 0;
+        var candidates = new List<(int Ordinal, TableInfo Table)>();
+        foreach (var (ordinal, table) in _state.Tables.All())
+        {
+            bool isCounted = table is { Kind: ChainObjectKind.Table, LiveBytes: > 0, IsDying: false } && !_moved.Contains(ordinal);
+            if (!isCounted) continue;
+            live += table.LiveBytes;
+            plain += table.PlainBytes;
+            if (table.LiveBytes < table.PlainBytes * _options.SettleLiveShare) candidates.Add((ordinal, table));
+        }
+
+        // Below a table's worth of garbage there is nothing to win.
+        if (live >= plain * _options.SettleLiveShare || plain - live < _options.TableBytes) return [];
+        candidates.Sort(static (a, b) =>
+            ((double)a.Table.LiveBytes / a.Table.PlainBytes).CompareTo((double)b.Table.LiveBytes / b.Table.PlainBytes));
+        long bytes = 0;
+        int count = 0;
+        while (count < Math.Min(candidates.Count, TablesMax) &&
+               (count == 0 || bytes + candidates[count].Table.LiveBytes <= _options.TableBytes))
+            bytes += candidates[count++].Table.LiveBytes;
+        return candidates[..count];
+    }
+
+    // What the map still finds in a table, by the table's own index.
+    private async Task CollectLiveAsync(
+        int ordinal, TableInfo table, List<LivePiece> pieces, CancellationToken cancellation)
+    {
+        var at = new ChainPosition(table.Epoch, table.Number);
+        if (await _indexes.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found) return;
+        var hits = new List<CommittedHit>();
+        foreach (TableEntry entry in found.Index.Entries)
+        {
+            if (!entry.HasFrame || _state.Find(entry.Export) is not { } export) continue;
+            BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
+            if (range.IsEmpty) continue;
+            hits.Clear();
+            await export.Map.CollectAsync(range, hits, cancellation);
+            foreach (CommittedHit hit in hits)
+            {
+                if (hit.Frame is { } frame && frame.Key.Table == ordinal)
+                    pieces.Add(new LivePiece(entry.Export, hit.Range, frame, export.Info.ChunkBytes));
+            }
+        }
+    }
+
+    // Sends the pieces through the pipeline, a table at a time. False when one was not committed.
+    private async Task<bool> RewriteAsync(List<LivePiece> pieces, ChainPosition asOf, CancellationToken cancellation)
+    {
+        pieces.Sort(static (a, b) => a.Export != b.Export
+            ? a.Export.Value.CompareTo(b.Export.Value)
+            : a.Range.Offset.CompareTo(b.Range.Offset));
+        for (int first = 0; first < pieces.Count;)
+        {
+            int count = 0;
+            long bytes = 0;
+            while (first + count < pieces.Count && (count == 0 || bytes + pieces[first + count].Range.Length <= _options.TableBytes))
+                bytes += pieces[first + count++].Range.Length;
+            List<LivePiece> batch = pieces.GetRange(first, count);
+            TableDraft draft = NewDraft(batch, asOf, await ReadAsync(batch, (int)bytes, cancellation));
+            if (!await _cutter.CommitSettledAsync(draft, cancellation)) return false;
+            Interlocked.Add(ref _settledBytes, bytes);
+            LogSettled(bytes, draft.Plans.Count);
+            first += count;
+        }
+
+        return true;
+    }
+
+    // The bytes of all pieces, one behind the other. The caller owns the lease.
+    private async Task<BufferLease> ReadAsync(List<LivePiece> batch, int bytes, CancellationToken cancellation)
+    {
+        BufferLease payload = _buffers.Rent(bytes);
+        try
+        {
+            int at = 0;
+            for (int first = 0; first < batch.Count;)
+            {
+                int count = 0;
+                long reading = 0;
+                while (first + count < batch.Count && (count == 0 || reading + batch[first + count].Frame.PlainBytes <= ReadBytesMax))
+                    reading += batch[first + count++].Frame.PlainBytes;
+                FrameRef[] frames = [.. batch.GetRange(first, count).Select(piece => piece.Frame)];
+                var leases = new BufferLease?[count];
+                await _frames.ReadManyAsync(frames, leases, cancellation);
+                for (int i = 0; i < count; i++)
+                {
+                    LivePiece piece = batch[first + i];
+                    int from = (int)(piece.Range.Offset - piece.Frame.ExportOffset);
+                    leases[i]!.Span.Slice(from, (int)piece.Range.Length).CopyTo(payload.Span[at..]);
+                    leases[i]!.Release();
+                    at += (int)piece.Range.Length;
+                }
+
+                first += count;
+            }
+
+            return payload;
+        }
+        catch
+        {
+            payload.Release();
+            throw;
+        }
+    }
+
+    private static TableDraft NewDraft(List<LivePiece> batch, ChainPosition asOf, BufferLease payload)
+    {
+        var draft = new TableDraft
+        {
+            Position = default,
+            Records = [],
+            Settled = new SettledBatch(asOf, payload),
+            PlainBytes = payload.Length,
+            IsUrgent = false,
+        };
+        long at = 0;
+        for (int i = 0; i < batch.Count; i++)
+        {
+            LivePiece piece = batch[i];
+            draft.Pieces.Add(new FramePiece(-1, at, (int)piece.Range.Length));
+            at += piece.Range.Length;
+
+            // Neighbours within a chunk become one frame.
+            bool joins = draft.Plans.Count > 0 && draft.Plans[^1] is var last && last.Export == piece.Export &&
+                         last.Offset + last.Length == piece.Range.Offset && piece.Range.Offset % piece.ChunkBytes != 0;
+            if (joins)
+            {
+                FramePlan plan = draft.Plans[^1];
+                draft.Plans[^1] = plan with { Length = plan.Length + (int)piece.Range.Length, Pieces = plan.Pieces + 1 };
+            }
+            else
+            {
+                draft.Plans.Add(new FramePlan(piece.Export, piece.Range.Offset, (int)piece.Range.Length, i, 1));
+            }
+        }
+
+        return draft;
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Tables that are mostly dead could not be rewritten; it will be tried again.")]
+    private partial void LogFailed(Exception fault);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Settled {Bytes} bytes into {Frames} frames.")]
+    private partial void LogSettled(long bytes, int frames);
+
+    private readonly record struct LivePiece(ExportId Export, BlockRange Range, FrameRef Frame, int ChunkBytes);
+}
