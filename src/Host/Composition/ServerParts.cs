@@ -6,6 +6,7 @@ using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
+using ZeroFlow.Stages;
 using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Keys;
@@ -16,8 +17,8 @@ namespace ZeroFlow.Host.Composition;
 /// <summary>The real parts of a server, made from its settings.</summary>
 internal sealed class ServerParts : IServerParts
 {
-    // Unused buffers that are kept, at most: a burst of tables in flight, and the payloads of a busy connection.
-    private const long BufferBytesKeptMax = 192L * 1024 * 1024;
+    // The payloads of a busy connection.
+    private const long PayloadBytes = 64L * 1024 * 1024;
 
     private readonly ServeSettings _settings;
     private readonly PipelineMetrics _metrics;
@@ -31,8 +32,15 @@ internal sealed class ServerParts : IServerParts
         _metrics = metrics;
         _time = time;
         _loggers = loggers;
-        long tables = (long)settings.Tuning.TableBytes * (settings.Tuning.UploadsInFlight + Environment.ProcessorCount);
-        _buffers = new BufferPool(Math.Min(BufferBytesKeptMax, 2 * tables));
+        _buffers = new BufferPool(BufferBytesMax(settings.Tuning));
+    }
+
+    // What the budgets let be rented at once: a buffer beyond that need not be kept. A table in flight has its records or
+    // its body, and both for the time of compressing.
+    private static long BufferBytesMax(StoreOptions tuning)
+    {
+        long tables = (long)tuning.TableBytes * (tuning.UploadsInFlight + (2 * Environment.ProcessorCount));
+        return tuning.DirtyMemoryBytes + tuning.MemoryCacheBytes + tuning.ReadAheadBytes + tables + PayloadBytes;
     }
 
     /// <inheritdoc/>

@@ -12,7 +12,14 @@ public sealed class BufferPoolTests
     [InlineData(513, 1024)]
     [InlineData(4096, 4096)]
     [InlineData(4097, 8192)]
-    [InlineData((1 << 20) + 1, 2 << 20)]
+    [InlineData(65536, 65536)]
+    [InlineData(65537, 80 * 1024)]
+    [InlineData(80 * 1024, 80 * 1024)]
+    [InlineData((80 * 1024) + 1, 96 * 1024)]
+    [InlineData((112 * 1024) + 1, 128 * 1024)]
+    [InlineData((1 << 20) + 1, 1280 * 1024)]
+    [InlineData((48 << 20) + 1, 56 << 20)]
+    [InlineData((56 << 20) + 1, 64 << 20)]
     [InlineData(BufferPool.BufferBytesMax, BufferPool.BufferBytesMax)]
     public void A_lease_has_the_length_asked_for_and_the_smallest_class_that_holds_it(int length, int capacity)
     {
@@ -109,8 +116,27 @@ public sealed class BufferPoolTests
         Assert.Equal(4096, pool.KeptBytes);
         Assert.Equal(0, pool.RentedBytes);
 
-        BufferLease large = pool.Rent(8192);
+        // A size that does not fit beside what is kept takes its place.
+        BufferLease large = pool.Rent(4096);
+        Assert.Equal(0, pool.KeptBytes);
         large.Release();
+        Assert.Equal(4096, pool.KeptBytes);
+
+        BufferLease small = pool.Rent(512);
+        Assert.Equal(0, pool.KeptBytes);
+        small.Release();
+        Assert.Equal(512, pool.KeptBytes);
+    }
+
+    [Fact]
+    public void What_is_rented_leaves_less_to_keep()
+    {
+        var pool = new BufferPool(4096);
+        BufferLease held = pool.Rent(2048);
+        BufferLease[] leases = [.. Enumerable.Range(0, 4).Select(_ => pool.Rent(1024))];
+        foreach (BufferLease lease in leases) lease.Release();
+        Assert.Equal(2048, pool.KeptBytes);
+        held.Release();
         Assert.Equal(4096, pool.KeptBytes);
     }
 
