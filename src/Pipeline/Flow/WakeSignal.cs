@@ -32,16 +32,15 @@ public sealed class WakeSignal : IDisposable
         {
             using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             Task woken = _wake.WaitAsync(early.Token);
-            if (await Task.WhenAny(woken, Task.Delay(longest, _time, early.Token)) != woken)
-            {
-                await early.CancelAsync();
-                await woken.ContinueWith(
-                    static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-                cancellation.ThrowIfCancellationRequested();
-                if (!woken.IsCompletedSuccessfully) return;
-            }
-
+            await Task.WhenAny(woken, Task.Delay(longest, _time, early.Token));
             await early.CancelAsync();
+            await woken.ContinueWith(
+                static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            if (!woken.IsCompletedSuccessfully)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                return;
+            }
         }
 
         Volatile.Write(ref _isPending, 0);

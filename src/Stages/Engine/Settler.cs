@@ -40,8 +40,9 @@ internal sealed partial class Settler
     // Frames read at once: enough to share GETs, little enough to hold in memory.
     private const int ReadBytesMax = 4 * 1024 * 1024;
 
-    // Tables whose indexes one batch looks through.
+    // Tables and lines of their indexes that one batch looks through.
     private const int TablesMax = 64;
+    private const int EntriesMax = 256 * 1024;
 
     private readonly StoreState _state;
     private readonly CommitTurn _turn;
@@ -51,6 +52,9 @@ internal sealed partial class Settler
     private readonly BufferPool _buffers;
     private readonly StoreOptions _options;
     private readonly ILogger _log;
+
+    private static readonly Comparer<LivePiece> BySameExportOffset =
+        Comparer<LivePiece>.Create(static (a, b) => a.Range.Offset.CompareTo(b.Range.Offset));
 
     // Moved since the last checkpoint: their counts do not show it yet.
     private readonly HashSet<int> _moved = [];
@@ -98,10 +102,17 @@ internal sealed partial class Settler
         // Nothing freezes the state until the batch is committed: this loop is the only one that could.
         ChainPosition asOf;
         using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
-        List<LivePiece> pieces = [];
-        foreach (var (ordinal, table) in sparse) await CollectLiveAsync(ordinal, table, pieces, cancellation);
+        List<Written> written = [];
+        int looked = 0;
+        while (looked < sparse.Count && written.Count < EntriesMax)
+        {
+            await ReadIndexAsync(sparse[looked].Ordinal, sparse[looked].Table, written, cancellation);
+            looked++;
+        }
+
+        List<LivePiece> pieces = await FindLiveAsync(written, cancellation);
         if (!await RewriteAsync(pieces, asOf, cancellation)) return SettleResult.Failed;
-        foreach (var (ordinal, _) in sparse) _moved.Add(ordinal);
+        foreach (var (ordinal, _) in sparse[..looked]) _moved.Add(ordinal);
         return SettleResult.Settled;
     }
 
@@ -109,18 +120,22 @@ internal sealed partial class Settler
     private List<(int Ordinal, TableInfo Table)> ChooseTables()
     {
         long live = 0, plain = 0;
-        var candidates = new List<(int Ordinal, TableInfo Table)>();
         foreach (var (ordinal, table) in _state.Tables.All())
         {
-            bool isCounted = table is { Kind: ChainObjectKind.Table, LiveBytes: > 0, IsDying: false } && !_moved.Contains(ordinal);
-            if (!isCounted) continue;
+            if (!Counts(ordinal, table)) continue;
             live += table.LiveBytes;
             plain += table.PlainBytes;
-            if (table.LiveBytes < table.PlainBytes * _options.SettleLiveShare) candidates.Add((ordinal, table));
         }
 
         // Below a table's worth of garbage there is nothing to win.
         if (live >= plain * _options.SettleLiveShare || plain - live < _options.TableBytes) return [];
+        var candidates = new List<(int Ordinal, TableInfo Table)>();
+        foreach (var (ordinal, table) in _state.Tables.All())
+        {
+            if (Counts(ordinal, table) && table.LiveBytes < table.PlainBytes * _options.SettleLiveShare)
+                candidates.Add((ordinal, table));
+        }
+
         candidates.Sort(static (a, b) =>
             ((double)a.Table.LiveBytes / a.Table.PlainBytes).CompareTo((double)b.Table.LiveBytes / b.Table.PlainBytes));
         long bytes = 0;
@@ -131,34 +146,54 @@ internal sealed partial class Settler
         return candidates[..count];
     }
 
-    // What the map still finds in a table, by the table's own index.
-    private async Task CollectLiveAsync(
-        int ordinal, TableInfo table, List<LivePiece> pieces, CancellationToken cancellation)
+    // Only what a checkpoint has counted, and no batch has moved since.
+    private bool Counts(int ordinal, TableInfo table) =>
+        table is { Kind: ChainObjectKind.Table, LiveBytes: > 0, IsDying: false } && !_moved.Contains(ordinal);
+
+    // What a table wrote, by its own index.
+    private async Task ReadIndexAsync(
+        int ordinal, TableInfo table, List<Written> written, CancellationToken cancellation)
     {
         var at = new ChainPosition(table.Epoch, table.Number);
         if (await _indexes.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found) return;
-        var hits = new List<CommittedHit>();
         foreach (TableEntry entry in found.Index.Entries)
         {
-            if (!entry.HasFrame || _state.Find(entry.Export) is not { } export) continue;
-            BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
-            if (range.IsEmpty) continue;
-            hits.Clear();
-            await export.Map.CollectAsync(range, hits, cancellation);
-            foreach (CommittedHit hit in hits)
-            {
-                if (hit.Frame is { } frame && frame.Key.Table == ordinal)
-                    pieces.Add(new LivePiece(entry.Export, hit.Range, frame, export.Info.ChunkBytes));
-            }
+            if (entry.HasFrame) written.Add(new Written(ordinal, entry.Export, entry.Range));
         }
+    }
+
+    // What of it the map still finds, sorted. In order, so that a page of the map is loaded once for all that lies in it.
+    private async Task<List<LivePiece>> FindLiveAsync(List<Written> written, CancellationToken cancellation)
+    {
+        var pieces = new List<LivePiece>();
+        var hits = new List<CommittedHit>();
+        foreach (IGrouping<ExportId, Written> group in written.GroupBy(w => w.Export).OrderBy(g => g.Key.Value))
+        {
+            if (_state.Find(group.Key) is not { } export) continue;
+            var cursor = new MapCursor();
+            int first = pieces.Count;
+            foreach (Written entry in group.OrderBy(w => w.Range.Offset))
+            {
+                BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
+                if (range.IsEmpty) continue;
+                hits.Clear();
+                await export.Map.CollectAsync(range, hits, cursor, cancellation);
+                foreach (CommittedHit hit in hits)
+                {
+                    if (hit.Frame is { } frame && frame.Key.Table == entry.Ordinal)
+                        pieces.Add(new LivePiece(group.Key, hit.Range, frame, export.Info.ChunkBytes));
+                }
+            }
+
+            pieces.Sort(first, pieces.Count - first, BySameExportOffset);
+        }
+
+        return pieces;
     }
 
     // Sends the pieces through the pipeline, a table at a time. False when one was not committed.
     private async Task<bool> RewriteAsync(List<LivePiece> pieces, ChainPosition asOf, CancellationToken cancellation)
     {
-        pieces.Sort(static (a, b) => a.Export != b.Export
-            ? a.Export.Value.CompareTo(b.Export.Value)
-            : a.Range.Offset.CompareTo(b.Range.Offset));
         for (int first = 0; first < pieces.Count;)
         {
             int count = 0;
@@ -252,6 +287,8 @@ internal sealed partial class Settler
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Settled {Bytes} bytes into {Frames} frames.")]
     private partial void LogSettled(long bytes, int frames);
+
+    private readonly record struct Written(int Ordinal, ExportId Export, BlockRange Range);
 
     private readonly record struct LivePiece(ExportId Export, BlockRange Range, FrameRef Frame, int ChunkBytes);
 }

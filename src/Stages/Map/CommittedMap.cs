@@ -71,31 +71,26 @@ internal sealed class CommittedMap
     /// Like <see cref="TryCollect"/>, but brings stored pages into memory where need be. Each page is seen as of one
     /// moment after the call began.
     /// </summary>
-    public async ValueTask CollectAsync(BlockRange range, List<CommittedHit> hits, CancellationToken cancellation)
+    public ValueTask CollectAsync(BlockRange range, List<CommittedHit> hits, CancellationToken cancellation) =>
+        CollectAsync(range, hits, new MapCursor(), cancellation);
+
+    /// <summary>The same for one of many ranges in ascending order, which share the pages that had to be loaded.</summary>
+    public async ValueTask CollectAsync(
+        BlockRange range, List<CommittedHit> hits, MapCursor cursor, CancellationToken cancellation)
     {
         for (long at = range.Offset; at < range.End;)
         {
             BlockRange part = PartInPage(at, range.End);
-            MapPage? loaded = null;
-            Fragment place = default;
+            cursor.MoveTo(part.Offset / MapPage.Span);
             while (true)
             {
                 lock (_lock)
                 {
-                    if (TryCollectPart(part, loaded, place, hits, out Fragment wanted)) break;
-                    place = wanted;
+                    if (TryCollectPart(part, cursor.Loaded, cursor.Place, hits, out Fragment wanted)) break;
+                    cursor.Place = wanted;
                 }
 
-                long page = part.Offset / MapPage.Span;
-                try
-                {
-                    loaded = await LoadAsync(page, place, cancellation);
-                }
-                catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !IsAt(page, place))
-                {
-                    // A checkpoint has replaced the page, and its object was deleted: the new one is read instead.
-                    loaded = null;
-                }
+                cursor.Loaded = await TryLoadAsync(cursor.Page, cursor.Place, cancellation);
             }
 
             at = part.End;
@@ -227,9 +222,19 @@ internal sealed class CommittedMap
         lock (_lock) return SlotAt(page) is { } slot && slot.Base == place;
     }
 
-    private async ValueTask<MapPage> LoadAsync(long page, Fragment place, CancellationToken cancellation)
+    // Null when a checkpoint has replaced the page and its object was deleted: then the new one is to be read instead.
+    private async ValueTask<MapPage?> TryLoadAsync(long page, Fragment place, CancellationToken cancellation)
     {
-        MapPage loaded = await _pages.LoadAsync(_export, page * MapPage.Span, place, cancellation);
+        MapPage loaded;
+        try
+        {
+            loaded = await _pages.LoadAsync(_export, page * MapPage.Span, place, cancellation);
+        }
+        catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !IsAt(page, place))
+        {
+            return null;
+        }
+
         lock (_lock)
         {
             // A checkpoint may have replaced it in the meantime.
