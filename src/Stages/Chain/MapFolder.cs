@@ -41,6 +41,7 @@ internal sealed class MapFolder
     private readonly TimeProvider _time;
     private readonly BufferPool _buffers;
     private readonly FrameDiskCache? _diskCache;
+    private readonly List<MapPiece> _pieces = [];
     private ulong _lastNumber;
 
     public MapFolder(
@@ -69,20 +70,17 @@ internal sealed class MapFolder
         {
             foreach ((FrozenExport export, MapSlot slot) in Due(state, leaving))
             {
-                MapPage? below = await export.Map.LoadBaseAsync(slot, cancellation);
-                MapPage page = MapPage.Fold(slot.IsFrozenCleared ? null : below, slot.Frozen, slot.Start);
-                Count(live, slot.Base, below, -1);
-                Count(live, default, page, 1);
-                MapPage? resident = slot.Resident is null ? null : page;
-                if (page.Pieces.IsEmpty)
+                await FoldAsync(export, slot, live, cancellation);
+                if (_pieces.Count == 0)
                 {
                     pages.Add(new FoldedPage(slot, default, null));
                     continue;
                 }
 
-                if (writer is not null && !writer.HasRoomFor(page)) bytes += await EndObjectAsync(writer);
-                if (writer?.HasRoomFor(page) != true) writer = NewObject(state, page);
-                writer.Add(export.Info.Id, slot, page, resident);
+                int plainBytes = _pieces.Count * MapPiece.Bytes;
+                if (writer is not null && !writer.HasRoomFor(plainBytes)) bytes += await EndObjectAsync(writer);
+                if (writer?.HasRoomFor(plainBytes) != true) writer = NewObject(state, plainBytes);
+                writer.Add(export.Info.Id, slot, CollectionsMarshal.AsSpan(_pieces));
             }
 
             if (writer is not null) bytes += await EndObjectAsync(writer);
@@ -133,7 +131,30 @@ internal sealed class MapFolder
         return sparse;
     }
 
-    private MapObjectWriter NewObject(FrozenState state, MapPage first)
+    // Leaves the pieces of the slot's new page in the folder's list.
+    private async Task FoldAsync(
+        FrozenExport export, MapSlot slot, Dictionary<int, long> live, CancellationToken cancellation)
+    {
+        // Looked at once: the cache may drop it at any moment.
+        MapPage? resident = slot.Resident;
+        BufferLease? lease = resident is null ? await export.Map.ReadBaseAsync(slot, cancellation) : null;
+        try
+        {
+            ReadOnlySpan<MapPiece> below = lease is not null
+                ? MapPages.PiecesOf(lease, export.Info.Id, slot.Start)
+                : resident is not null ? resident.Pieces : [];
+            MapPage.Fold(slot.IsFrozenCleared ? [] : below, slot.Frozen, slot.Start, _pieces);
+            if (slot.Base.Table != 0) Add(live, slot.Base.Table, -slot.Base.PlainBytes);
+            Count(live, below, -1);
+            Count(live, CollectionsMarshal.AsSpan(_pieces), 1);
+        }
+        finally
+        {
+            lease?.Release();
+        }
+    }
+
+    private MapObjectWriter NewObject(FrozenState state, int firstPageBytes)
     {
         byte[] salt = new byte[TableIdentity.SaltBytes];
         _entropy.Fill(salt);
@@ -149,7 +170,7 @@ internal sealed class MapFolder
             LastSequence = state.LastSequence,
             CreatedUnixMs = _time.GetUtcNow().ToUnixTimeMilliseconds(),
         };
-        return new MapObjectWriter(identity, _keys.TableKey(salt), _codec, _buffers, first.PlainBytes);
+        return new MapObjectWriter(identity, _keys.TableKey(salt), _codec, _buffers, firstPageBytes);
     }
 
     private async Task<int> StoreAsync(MapObjectWriter writer, List<FoldedPage> pages, CancellationToken cancellation)
@@ -172,11 +193,9 @@ internal sealed class MapFolder
         }
     }
 
-    private static void Count(Dictionary<int, long> live, in Fragment place, MapPage? page, int sign)
+    private static void Count(Dictionary<int, long> live, ReadOnlySpan<MapPiece> pieces, int sign)
     {
-        if (place.Table != 0) Add(live, place.Table, sign * place.PlainBytes);
-        if (page is null) return;
-        foreach (MapPiece piece in page.Pieces) Add(live, piece.Fragment.Table, sign * (long)piece.Length);
+        foreach (ref readonly MapPiece piece in pieces) Add(live, piece.Fragment.Table, sign * (long)piece.Length);
     }
 
     private static void Add(Dictionary<int, long> live, int ordinal, long bytes) =>

@@ -48,12 +48,14 @@ internal sealed class MapObjectWriter : IDisposable
     /// <summary>The object so far, borrowed until the writer is disposed.</summary>
     public ReadOnlyMemory<byte> Object => _body.Memory[..ObjectBytes];
 
-    public bool HasRoomFor(MapPage page) =>
-        !_isDisposed && _body.Length - ObjectBytes >= page.PlainBytes + FrameSealer.TagBytes;
+    public bool HasRoomFor(int pageBytes) =>
+        !_isDisposed && _body.Length - ObjectBytes >= pageBytes + FrameSealer.TagBytes;
 
-    public void Add(ExportId export, MapSlot slot, MapPage page, MapPage? resident)
+    /// <summary>Adds the new page of a slot. It stays in memory if the older version was there.</summary>
+    public void Add(ExportId export, MapSlot slot, ReadOnlySpan<MapPiece> pieces)
     {
-        ReadOnlySpan<byte> plain = page.Encoded;
+        ReadOnlySpan<byte> plain = MapPage.Encode(pieces);
+        MapPage? resident = slot.Resident is null ? null : new MapPage(pieces.ToArray());
         Span<byte> room = _body.Span[ObjectBytes..];
         int encoded = _codec.TryCompress(plain, room[..plain.Length], 1);
         FrameEncoding encoding = encoded > 0 ? FrameEncoding.Zstd : FrameEncoding.Raw;

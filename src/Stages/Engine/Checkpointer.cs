@@ -68,7 +68,7 @@ internal sealed partial class Checkpointer
             if (_frozen is not null) return true;
             int tables = Volatile.Read(ref _tablesSince);
             if (tables == 0) return false;
-            if (_state.Pages.ChangedBytes > _options.MapBytes / 8) return true;
+            if (_state.Pages.ChangedBytes > _options.MapBytes / 4) return true;
 
             if (IdleIn == TimeSpan.Zero) return true;
 

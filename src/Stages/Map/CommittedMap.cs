@@ -1,5 +1,6 @@
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
@@ -159,11 +160,12 @@ internal sealed class CommittedMap
         }
     }
 
-    /// <summary>Reads the stored version of a slot, which only a checkpoint changes; null when there is none.</summary>
-    public async ValueTask<MapPage?> LoadBaseAsync(MapSlot slot, CancellationToken cancellation) =>
-        slot.Resident ?? (slot.Base.Table == 0
-            ? null
-            : await _pages.LoadAsync(_export, slot.Start, slot.Base, cancellation));
+    /// <summary>
+    /// Reads the bytes of the stored version of a slot, which only a checkpoint changes; null when there is none. The
+    /// caller owns one reference.
+    /// </summary>
+    public async ValueTask<BufferLease?> ReadBaseAsync(MapSlot slot, CancellationToken cancellation) =>
+        slot.Base.Table == 0 ? null : await _pages.ReadAsync(_export, slot.Start, slot.Base, cancellation);
 
     /// <summary>
     /// The frozen changes of a slot are part of a stored page now. <paramref name="page"/> stays in memory if the older

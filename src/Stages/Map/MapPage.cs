@@ -30,53 +30,54 @@ internal sealed class MapPage
 
     public ReadOnlySpan<MapPiece> Pieces => _pieces;
 
-    /// <summary>Bytes of the encoded page.</summary>
-    public int PlainBytes => _pieces.Length * MapPiece.Bytes;
+    public long MemoryBytes => Encode(_pieces).Length + OverheadBytes;
 
-    public long MemoryBytes => PlainBytes + OverheadBytes;
+    /// <summary>The encoded page, before compression and sealing: the pieces as they lie in memory.</summary>
+    public static ReadOnlySpan<byte> Encode(ReadOnlySpan<MapPiece> pieces) => MemoryMarshal.AsBytes(pieces);
 
-    /// <summary>The encoded page, before compression and sealing.</summary>
-    public ReadOnlySpan<byte> Encoded => MemoryMarshal.AsBytes(_pieces.AsSpan());
-
-    /// <summary>Reads an authenticated page; null when it contradicts itself, which only a bug of a writer can cause.</summary>
-    public static MapPage? TryDecode(ReadOnlySpan<byte> plain)
+    /// <summary>
+    /// Reads an authenticated page in place. False when it contradicts itself, which only a bug of a writer can cause.
+    /// </summary>
+    public static bool TryDecode(ReadOnlySpan<byte> plain, out ReadOnlySpan<MapPiece> pieces)
     {
-        if (plain.Length % MapPiece.Bytes != 0) return null;
-        MapPiece[] pieces = MemoryMarshal.Cast<byte, MapPiece>(plain).ToArray();
+        pieces = default;
+        if (plain.Length % MapPiece.Bytes != 0) return false;
+        ReadOnlySpan<MapPiece> found = MemoryMarshal.Cast<byte, MapPiece>(plain);
         long end = 0;
-        foreach (MapPiece piece in pieces)
+        foreach (ref readonly MapPiece piece in found)
         {
-            if (piece.Start < end || piece.Length == 0 || piece.Fragment.Table <= 0 || piece.Fragment.IsZero) return null;
+            if (piece.Start < end || piece.Length == 0 || piece.Fragment.Table <= 0 || piece.Fragment.IsZero) return false;
             end = (long)piece.Start + piece.Length;
         }
 
-        return end > Span ? null : new MapPage(pieces);
+        if (end > Span) return false;
+        pieces = found;
+        return true;
     }
 
     /// <summary>
-    /// The page that results when <paramref name="changes"/>, whose ranges are offsets in the export, are laid over this
-    /// one. Zeros become holes.
+    /// Lays <paramref name="changes"/>, whose ranges are offsets in the export, over the pieces of an older page. Zeros
+    /// become holes.
     /// </summary>
-    /// <param name="below">The older page, or null for an empty one.</param>
+    /// <param name="below">The older page's pieces.</param>
     /// <param name="changes">Newer extents, or null for none.</param>
     /// <param name="pageStart">First byte of the page in the export.</param>
-    public static MapPage Fold(MapPage? below, ExtentMap<Fragment>? changes, long pageStart)
+    /// <param name="folded">Gets the pieces of the new page; what it held before is dropped.</param>
+    public static void Fold(
+        ReadOnlySpan<MapPiece> below, ExtentMap<Fragment>? changes, long pageStart, List<MapPiece> folded)
     {
-        if (changes is null) return below ?? new MapPage([]);
-        ReadOnlySpan<MapPiece> old = below is null ? [] : below.Pieces;
-        var pieces = new List<MapPiece>(old.Length + changes.Count);
+        folded.Clear();
         int next = 0;
         long at = 0;
-        foreach (Extent<Fragment> change in changes.All())
+        foreach (Extent<Fragment> change in changes?.All() ?? [])
         {
             long start = change.Range.Offset - pageStart;
-            AddBetween(pieces, old, ref next, at, start);
-            if (!change.Value.IsZero) pieces.Add(new MapPiece((uint)start, (uint)change.Range.Length, change.Value));
+            AddBetween(folded, below, ref next, at, start);
+            if (!change.Value.IsZero) folded.Add(new MapPiece((uint)start, (uint)change.Range.Length, change.Value));
             at = start + change.Range.Length;
         }
 
-        AddBetween(pieces, old, ref next, at, Span);
-        return new MapPage([.. pieces]);
+        AddBetween(folded, below, ref next, at, Span);
     }
 
     /// <summary>Appends what covers <paramref name="range"/>, in order and without gaps, holes included.</summary>

@@ -45,22 +45,37 @@ internal sealed class MapPages
     /// <exception cref="StorageFaultException">It cannot be read, or is not what was stored.</exception>
     public async ValueTask<MapPage> LoadAsync(ExportId export, long pageStart, Fragment place, CancellationToken cancellation)
     {
-        if (_frames is null) throw new InvalidOperationException("The maps have no reader yet.");
-        FrameRef frame = place.ToFrame(export, pageStart);
-        BufferLease lease = await _frames.ReadAsync(frame, cancellation);
+        BufferLease lease = await ReadAsync(export, pageStart, place, cancellation);
         try
         {
-            return MapPage.TryDecode(lease.Span) ?? throw StorageFaultException.Corrupt(
-                $"A page of the map (export {export}, offset {pageStart}) contradicts itself.");
+            return new MapPage(PiecesOf(lease, export, pageStart).ToArray());
         }
         finally
         {
             lease.Release();
-
-            // It stays in memory once, decoded.
-            _memory!.Remove(frame.Key);
         }
     }
+
+    /// <summary>Reads the bytes of a stored page, for <see cref="PiecesOf"/>. The caller owns one reference.</summary>
+    public async ValueTask<BufferLease> ReadAsync(
+        ExportId export, long pageStart, Fragment place, CancellationToken cancellation)
+    {
+        if (_frames is null) throw new InvalidOperationException("The maps have no reader yet.");
+        FrameRef frame = place.ToFrame(export, pageStart);
+        BufferLease lease = await _frames.ReadAsync(frame, cancellation);
+
+        // Pages have a cache of their own.
+        _memory!.Remove(frame.Key);
+        return lease;
+    }
+
+    /// <summary>The pieces in the bytes of a stored page, borrowed from the lease.</summary>
+    /// <exception cref="StorageFaultException">The page contradicts itself.</exception>
+    public static ReadOnlySpan<MapPiece> PiecesOf(BufferLease lease, ExportId export, long pageStart) =>
+        MapPage.TryDecode(lease.Span, out ReadOnlySpan<MapPiece> pieces)
+            ? pieces
+            : throw StorageFaultException.Corrupt(
+                $"A page of the map (export {export}, offset {pageStart}) contradicts itself.");
 
     /// <summary>Starts to bring a stored page near; a hint.</summary>
     public void Prefetch(ExportId export, long pageStart, Fragment place) =>

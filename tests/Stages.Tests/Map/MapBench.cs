@@ -93,7 +93,7 @@ internal sealed class MapBench : IAsyncDisposable
         foreach (MapSlot slot in Map.StoredPages())
         {
             live[slot.Base.Table] = live.GetValueOrDefault(slot.Base.Table) + slot.Base.PlainBytes;
-            MapPage page = (await Map.LoadBaseAsync(slot, TestContext.Current.CancellationToken))!;
+            MapPage page = await _pages.LoadAsync(Export, slot.Start, slot.Base, TestContext.Current.CancellationToken);
             foreach (MapPiece piece in page.Pieces.ToArray())
                 live[piece.Fragment.Table] = live.GetValueOrDefault(piece.Fragment.Table) + piece.Length;
         }
