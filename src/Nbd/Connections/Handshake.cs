@@ -21,6 +21,7 @@ internal sealed class Handshake
     private readonly ConnectionServices _services;
     private readonly OptionAnswer _answer = new();
     private HandshakeFlags _clientFlags;
+    private SessionTerms _terms = SessionTerms.Initial;
 
     public Handshake(IWireTransport transport, ReceiveBuffer input, ConnectionServices services)
     {
@@ -28,6 +29,9 @@ internal sealed class Handshake
         _input = input;
         _services = services;
     }
+
+    /// <summary>What was agreed on.</summary>
+    public SessionTerms Terms => _terms;
 
     /// <summary>Haggles until the client attaches an export; null when it left without one.</summary>
     /// <exception cref="NbdProtocolException">The client broke the protocol.</exception>
@@ -125,6 +129,10 @@ internal sealed class Handshake
             AnswerList(data);
         else if (option is NbdOption.Info or NbdOption.Go)
             return AnswerInfo(option, data, ref device);
+        else if (option == NbdOption.StructuredReply)
+            AnswerStructuredReply(data);
+        else if (option is NbdOption.ListMetaContext or NbdOption.SetMetaContext)
+            AnswerMetaContext(option, data);
         else
             Unsupported(option);
         return false;
@@ -139,7 +147,7 @@ internal sealed class Handshake
             return true;
         }
 
-        _answer.ExportName(opened.Info, padded: (_clientFlags & HandshakeFlags.NoZeroes) == 0);
+        _answer.ExportName(opened.Info, _terms, padded: (_clientFlags & HandshakeFlags.NoZeroes) == 0);
         device = opened;
         return true;
     }
@@ -164,29 +172,68 @@ internal sealed class Handshake
             return false;
         }
 
+        if (TryFindExport(option, query.Name) is not { } opened) return false;
+        _answer.Describe(option, query, opened.Info, _terms);
+        if (option != NbdOption.Go) return false;
+        device = opened;
+        return true;
+    }
+
+    // Null, with the error answered, when it cannot be had.
+    private IBlockDevice? TryFindExport(NbdOption option, string name)
+    {
         try
         {
-            if (_services.Exports.TryOpen(query.Name, out IBlockDevice? opened))
-            {
-                _answer.Describe(option, query, opened.Info);
-                if (option != NbdOption.Go) return false;
-                device = opened;
-                return true;
-            }
-
+            if (_services.Exports.TryOpen(name, out IBlockDevice? opened)) return opened;
             _answer.Error(option, NbdOptionReply.ErrorUnknown, "There is no such export.");
         }
         catch (StorageFaultException fault)
         {
             // The export exists and cannot be had now. No option error says that; the sentence does.
-            _answer.Clear();
             _answer.Error(option, NbdOptionReply.ErrorUnknown, fault.Message);
         }
 
-        return false;
+        return null;
     }
 
-    private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go;
+    private void AnswerStructuredReply(ReadOnlySpan<byte> data)
+    {
+        if (!data.IsEmpty)
+        {
+            _answer.Error(NbdOption.StructuredReply, NbdOptionReply.ErrorInvalid, "STRUCTURED_REPLY takes no data.");
+            return;
+        }
+
+        _terms = _terms with { StructuredReplies = true };
+        _answer.Ack(NbdOption.StructuredReply);
+    }
+
+    private void AnswerMetaContext(NbdOption option, ReadOnlySpan<byte> data)
+    {
+        // An earlier selection is void even if this one fails.
+        bool selects = option == NbdOption.SetMetaContext;
+        if (selects) _terms = _terms with { AllocationExport = null };
+        if (!_terms.StructuredReplies)
+        {
+            _answer.Error(option, NbdOptionReply.ErrorInvalid, "Metadata contexts need structured replies: ask for those first.");
+            return;
+        }
+
+        if (!MetaContextQuery.TryParse(data, out MetaContextQuery query))
+        {
+            _answer.Error(option, NbdOptionReply.ErrorInvalid, "The option's data is malformed.");
+            return;
+        }
+
+        if (TryFindExport(option, query.Export) is not { } device) return;
+        bool isNamed = query.AsksAllocation || (!selects && (query.IsEmpty || query.AsksNamespace));
+        if (isNamed) _answer.MetaContext(option, selects ? MetaContextQuery.AllocationId : 0);
+        if (selects && isNamed) _terms = _terms with { AllocationExport = device.Info.Name };
+        _answer.Ack(option);
+    }
+
+    private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go
+        or NbdOption.StructuredReply or NbdOption.ListMetaContext or NbdOption.SetMetaContext;
 
     private void Unsupported(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorUnsupported, "The server does not know this option.");

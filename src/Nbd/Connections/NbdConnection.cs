@@ -90,10 +90,12 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        IBlockDevice? device = Negotiate(input);
+        var handshake = new Handshake(_transport, input, _services);
+        IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         _services.Log.Attached(_number, device.Info.Name);
-        var transmission = new Transmission(_transport, input, device, _services, OnBroken, _aborted.Token);
+        var transmission = new Transmission(
+            _transport, input, device, handshake.Terms, _services, OnBroken, _aborted.Token);
 
         // Interlocked, so that a stopper either finds the transmission or is seen by it.
         Interlocked.Exchange(ref _transmission, transmission);
@@ -112,14 +114,14 @@ internal sealed class NbdConnection : IDisposable
         }
     }
 
-    private IBlockDevice? Negotiate(ReceiveBuffer input)
+    private IBlockDevice? Negotiate(Handshake handshake)
     {
         using ITimer timeout = _services.Time.CreateTimer(
             static state => ((NbdConnection)state!).Abort(),
             this,
             _services.Options.HandshakeTimeout,
             Timeout.InfiniteTimeSpan);
-        return new Handshake(_transport, input, _services).Run();
+        return handshake.Run();
     }
 
     private void OnBroken(Exception fault)

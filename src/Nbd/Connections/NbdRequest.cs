@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -34,6 +35,14 @@ internal sealed class NbdRequest
 
     /// <summary>The part of it that was taken from the budget of the server.</summary>
     public long SharedBytes { get; set; }
+
+    /// <summary>
+    /// For a READ with a structured reply: the runs of data and holes that it is answered with, as far as
+    /// <see cref="RunCount"/>; none for one run of data.
+    /// </summary>
+    public BlockStatus[] Runs { get; } = new BlockStatus[StructuredReply.RunsMax];
+
+    public int RunCount { get; set; }
 
     /// <summary>Remembers the operation on the device; true when it has completed already.</summary>
     public bool Begin(ValueTask operation)

@@ -21,19 +21,27 @@ internal sealed class ReplyBatch
     private const int FullBytes = 64 * 1024;
 
     private readonly BufferLease _buffer;
-    private readonly int _headerBytesReserved;
+    private readonly bool _isStructured;
+    private readonly int _headBytes;
+    private readonly int _requestsMax;
     private readonly List<ArraySegment<byte>> _pieces = [];
     private int _used;
     private int _pieceStart;
     private long _outsideBytes;
 
     /// <param name="buffer">Where headers and small payloads go; owned by the batch.</param>
-    /// <param name="requestsMax">Most replies in a batch: each of them finds room for its header.</param>
-    public ReplyBatch(BufferLease buffer, int requestsMax)
+    /// <param name="requestsMax">Most replies in a batch: each of them finds room for its headers.</param>
+    /// <param name="isStructured">Replies are structured.</param>
+    public ReplyBatch(BufferLease buffer, int requestsMax, bool isStructured)
     {
         _buffer = buffer;
-        _headerBytesReserved = requestsMax * SimpleReply.Size;
+        _isStructured = isStructured;
+        _headBytes = HeadBytesMax(isStructured);
+        _requestsMax = requestsMax;
     }
+
+    /// <summary>Most bytes that one reply takes beside its payload.</summary>
+    public static int HeadBytesMax(bool isStructured) => isStructured ? StructuredReply.HeadBytesMax : SimpleReply.Size;
 
     /// <summary>True when it is better to send now than to gather more.</summary>
     public bool IsFull => _used + _outsideBytes >= FullBytes;
@@ -48,22 +56,17 @@ internal sealed class ReplyBatch
     public void Append(NbdRequest request, NbdError error)
     {
         Requests.Add(request);
-        Acknowledges |= error == NbdError.None && request.Header.Command != NbdCommand.Read;
-        SimpleReply.Write(_buffer.Array.AsSpan(_used, SimpleReply.Size), error, request.Header.Cookie);
-        _used += SimpleReply.Size;
-        if (request.Payload is not { } payload) return;
-
-        if (payload.Length <= CopiedBytesMax && payload.Length <= FreeBytes)
+        RequestHeader header = request.Header;
+        Acknowledges |= error == NbdError.None && header.Command is not (NbdCommand.Read or NbdCommand.BlockStatus);
+        if (_isStructured)
         {
-            payload.Span.CopyTo(_buffer.Array.AsSpan(_used));
-            _used += payload.Length;
-            request.ReleasePayload();
+            AppendStructured(request, error);
             return;
         }
 
-        EndPiece();
-        _pieces.Add(new ArraySegment<byte>(payload.Array, 0, payload.Length));
-        _outsideBytes += payload.Length;
+        SimpleReply.Write(Room, error, header.Cookie);
+        _used += SimpleReply.Size;
+        if (request.Payload is { } payload) AppendPayload(request, 0, payload.Length);
     }
 
     /// <summary>The batch as one piece of memory, when it has no payload outside its buffer.</summary>
@@ -94,7 +97,76 @@ internal sealed class ReplyBatch
     /// <summary>Returns the buffer. The batch is not used any more.</summary>
     public void Release() => _buffer.Release();
 
-    private int FreeBytes => _buffer.Length - _used - (_headerBytesReserved - (Requests.Count * SimpleReply.Size));
+    private Span<byte> Room => _buffer.Span[_used..];
+
+    // What is left beside the heads of this reply and of those that are still to come.
+    private int FreeBytes => _buffer.Length - _used - ((_requestsMax - Requests.Count + 1) * _headBytes);
+
+    private void AppendStructured(NbdRequest request, NbdError error)
+    {
+        RequestHeader header = request.Header;
+        if (error != NbdError.None)
+        {
+            _used += StructuredReply.WriteError(Room, header.Cookie, error);
+        }
+        else if (request.Payload is not { } payload)
+        {
+            _used += StructuredReply.WriteNone(Room, header.Cookie);
+        }
+        else if (header.Command == NbdCommand.BlockStatus)
+        {
+            _used += StructuredReply.WriteBlockStatus(Room, header.Cookie, (uint)payload.Length);
+            AppendPayload(request, 0, payload.Length);
+        }
+        else if (request.RunCount == 0)
+        {
+            _used += StructuredReply.WriteData(Room, header.Cookie, header.Offset, header.Length, isLast: true);
+            AppendPayload(request, 0, payload.Length);
+        }
+        else
+        {
+            AppendRuns(request);
+        }
+    }
+
+    private void AppendRuns(NbdRequest request)
+    {
+        RequestHeader header = request.Header;
+        int at = 0;
+        for (int i = 0; i < request.RunCount; i++)
+        {
+            int length = (int)request.Runs[i].Length;
+            ulong offset = header.Offset + (ulong)at;
+            bool isLast = i == request.RunCount - 1;
+            if (request.Runs[i].IsHole)
+            {
+                _used += StructuredReply.WriteHole(Room, header.Cookie, offset, (uint)length, isLast);
+            }
+            else
+            {
+                _used += StructuredReply.WriteData(Room, header.Cookie, offset, (uint)length, isLast);
+                AppendPayload(request, at, length);
+            }
+
+            at += length;
+        }
+    }
+
+    private void AppendPayload(NbdRequest request, int start, int length)
+    {
+        BufferLease payload = request.Payload!;
+        if (payload.Length <= CopiedBytesMax && length <= FreeBytes)
+        {
+            payload.Span.Slice(start, length).CopyTo(Room);
+            _used += length;
+            if (start + length == payload.Length) request.ReleasePayload();
+            return;
+        }
+
+        EndPiece();
+        _pieces.Add(new ArraySegment<byte>(payload.Array, start, length));
+        _outsideBytes += length;
+    }
 
     private void EndPiece()
     {

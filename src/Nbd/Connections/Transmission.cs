@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Telemetry;
@@ -20,7 +21,11 @@ internal sealed class Transmission
 {
     private readonly IWireTransport _transport;
     private readonly ReceiveBuffer _input;
+    // A READ below this is not looked up a second time for the holes that its reply could leave out.
+    private const int SparseReadBytesMin = 32 * 1024;
+
     private readonly IBlockDevice _device;
+    private readonly SessionTerms _terms;
     private readonly ConnectionServices _services;
     private readonly CancellationToken _aborted;
     private readonly RequestWindow _window;
@@ -32,6 +37,7 @@ internal sealed class Transmission
     /// <param name="transport">The connection.</param>
     /// <param name="input">What was received behind the handshake, and what will be.</param>
     /// <param name="device">The export that the client attached.</param>
+    /// <param name="terms">What was agreed on.</param>
     /// <param name="services">What the server provides.</param>
     /// <param name="onBroken">Told when replies cannot be sent any more; aborts the connection.</param>
     /// <param name="aborted">Gives up the operations of a connection that is gone.</param>
@@ -39,6 +45,7 @@ internal sealed class Transmission
         IWireTransport transport,
         ReceiveBuffer input,
         IBlockDevice device,
+        SessionTerms terms,
         ConnectionServices services,
         Action<Exception> onBroken,
         CancellationToken aborted)
@@ -46,12 +53,14 @@ internal sealed class Transmission
         _transport = transport;
         _input = input;
         _device = device;
+        _terms = terms;
         _services = services;
         _aborted = aborted;
         _meter = services.Meter.ForExport(device.Info.Name);
         _window = new RequestWindow(services.Options, services.SharedBudget, CompleteLater, aborted);
         _replies = new ReplyQueue(
-            transport, _window, services.Pool, services.Options.RequestsInFlightMax, device.ConfirmAsync, onBroken);
+            transport, _window, services.Pool, services.Options.RequestsInFlightMax, terms.StructuredReplies,
+            device.ConfirmAsync, onBroken);
     }
 
     /// <summary>Serves requests until the client leaves, or the server stops and nothing is under way.</summary>
@@ -96,16 +105,14 @@ internal sealed class Transmission
     /// <summary>Admits one request; false when the stream ended in the middle of it.</summary>
     private bool Handle(in RequestHeader header)
     {
-        NbdError refusal = RequestRules.Check(header, _device.Info);
+        NbdError refusal = RequestRules.Check(header, _device.Info, _terms);
         bool isWrite = header.Command == NbdCommand.Write;
 
         // A reply must not wait for bytes that the client may send only after reading it.
         if (isWrite && header.Length > _input.Unread.Length) _replies.Flush();
         if (refusal != NbdError.None && isWrite && !_input.Skip(header.Length)) return false;
 
-        bool needsMemory = refusal == NbdError.None && header.Length > 0
-            && header.Command is NbdCommand.Read or NbdCommand.Write;
-        NbdRequest request = Admit(header, needsMemory);
+        NbdRequest request = Admit(header, refusal == NbdError.None ? PayloadBytesOf(header) : 0);
         if (refusal == NbdError.None && isWrite && header.Length > 0 && !_input.ReadInto(request.Payload!.Span))
         {
             Abandon(request);
@@ -119,23 +126,31 @@ internal sealed class Transmission
         return true;
     }
 
-    private NbdRequest Admit(in RequestHeader header, bool needsMemory)
+    private static int PayloadBytesOf(in RequestHeader header) => header.Command switch
     {
-        long memory = needsMemory ? BufferPool.CapacityFor((int)header.Length) : 0;
+        NbdCommand.Read or NbdCommand.Write => (int)header.Length,
+        NbdCommand.BlockStatus => BlockStatusPayload.Bytes(BlockStatusPayload.RunsFor(header)),
+        _ => 0,
+    };
+
+    private NbdRequest Admit(in RequestHeader header, int payloadBytes)
+    {
+        long memory = payloadBytes > 0 ? BufferPool.CapacityFor(payloadBytes) : 0;
         NbdRequest request = _window.TryEnter(memory) ?? WaitForRoom(memory);
         request.Header = header;
         request.ArrivedAt = _burstArrivedAt;
-        request.PayloadBytes = needsMemory ? header.Length : 0;
-        if (needsMemory) RentPayload(request);
+        request.PayloadBytes = payloadBytes;
+        request.RunCount = 0;
+        if (payloadBytes > 0) RentPayload(request, payloadBytes);
         _services.Meter.Admit.Begin(request.PayloadBytes);
         return request;
     }
 
-    private void RentPayload(NbdRequest request)
+    private void RentPayload(NbdRequest request, int bytes)
     {
         try
         {
-            request.Payload = _services.Pool.Rent((int)request.Header.Length);
+            request.Payload = _services.Pool.Rent(bytes);
         }
         catch
         {
@@ -184,6 +199,10 @@ internal sealed class Transmission
         var range = new BlockRange((long)header.Offset, header.Length);
         switch (header.Command)
         {
+            case NbdCommand.Read when _terms.StructuredReplies && header.Length >= SparseReadBytesMin:
+                return ReadSparseAsync(request, range);
+            case NbdCommand.BlockStatus:
+                return GetStatusAsync(request, range);
             case NbdCommand.Read:
                 return _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
             case NbdCommand.Write:
@@ -199,6 +218,40 @@ internal sealed class Transmission
                 return ValueTask.CompletedTask;
             default:
                 throw new UnreachableException($"Command {header.Command} passed the rules.");
+        }
+    }
+
+    // The bytes first, then where there are holes: what becomes data in between is in the bytes as zeros, and what becomes
+    // a hole in between was trimmed while the client was reading.
+    private async ValueTask ReadSparseAsync(NbdRequest request, BlockRange range)
+    {
+        await _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
+        if ((request.Header.Flags & CommandFlags.DontFragment) != 0) return;
+        int count = await _device.GetStatusAsync(range, request.Runs, _aborted);
+        long covered = 0;
+        bool hasHole = false;
+        foreach (BlockStatus run in request.Runs.AsSpan(0, count))
+        {
+            covered += run.Length;
+            hasHole |= run.IsHole;
+        }
+
+        // More runs than one reply takes are sent as they were read.
+        request.RunCount = hasHole && covered == range.Length ? count : 0;
+    }
+
+    private async ValueTask GetStatusAsync(NbdRequest request, BlockRange range)
+    {
+        BlockStatus[] runs = ArrayPool<BlockStatus>.Shared.Rent(BlockStatusPayload.RunsMax);
+        try
+        {
+            int runsMax = BlockStatusPayload.RunsFor(request.Header);
+            int count = await _device.GetStatusAsync(range, runs.AsMemory(0, runsMax), _aborted);
+            request.Payload!.Truncate(BlockStatusPayload.Write(request.Payload.Span, runs.AsSpan(0, count)));
+        }
+        finally
+        {
+            ArrayPool<BlockStatus>.Shared.Return(runs);
         }
     }
 

@@ -18,6 +18,9 @@ internal static class NbdConstants
     /// <summary>First word of a simple reply.</summary>
     public const uint SimpleReplyMagic = 0x67446698;
 
+    /// <summary>First word of every chunk of a structured reply.</summary>
+    public const uint StructuredReplyMagic = 0x668e33ef;
+
     /// <summary>Longest name or message that the protocol allows, in bytes.</summary>
     public const int StringBytesMax = 4096;
 
@@ -55,6 +58,7 @@ internal enum NbdOptionReply : uint
     Ack = 1,
     Server = 2,
     Info = 3,
+    MetaContext = 4,
     ErrorUnsupported = 0x80000001,
     ErrorPolicy = 0x80000002,
     ErrorInvalid = 0x80000003,
@@ -83,6 +87,7 @@ internal enum TransmissionFlags : ushort
     SendFua = 1 << 3,
     SendTrim = 1 << 5,
     SendWriteZeroes = 1 << 6,
+    SendDontFragment = 1 << 7,
     CanMultiConn = 1 << 8,
     SendCache = 1 << 10,
     SendFastZero = 1 << 11,
@@ -108,7 +113,19 @@ internal enum CommandFlags : ushort
     None = 0,
     ForceUnitAccess = 1 << 0,
     NoHole = 1 << 1,
+    DontFragment = 1 << 2,
+    RequireOne = 1 << 3,
     FastZero = 1 << 4,
+}
+
+/// <summary>Kinds of chunks in a structured reply.</summary>
+internal enum ReplyChunk : ushort
+{
+    None = 0,
+    OffsetData = 1,
+    OffsetHole = 2,
+    BlockStatus = 5,
+    Error = 0x8001,
 }
 
 /// <summary>The error codes that may stand in a reply. Nothing else may.</summary>

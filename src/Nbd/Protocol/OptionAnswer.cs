@@ -42,10 +42,10 @@ internal sealed class OptionAnswer
     /// <summary>
     /// Appends what <paramref name="query"/> asks about <paramref name="export"/>, and the acknowledgement.
     /// </summary>
-    public void Describe(NbdOption option, in ExportQuery query, ExportInfo export)
+    public void Describe(NbdOption option, in ExportQuery query, ExportInfo export, SessionTerms terms)
     {
         Info(option, NbdInfo.Export, 10);
-        ExportSizeAndFlags(export);
+        ExportSizeAndFlags(export, terms);
         if (query.WantsName) TextInfo(option, NbdInfo.Name, export.Name);
         if (query.WantsDescription && export.Description.Length > 0)
             TextInfo(option, NbdInfo.Description, export.Description);
@@ -61,19 +61,27 @@ internal sealed class OptionAnswer
     }
 
     /// <summary>Appends the answer to EXPORT_NAME, which has no header.</summary>
-    public void ExportName(ExportInfo export, bool padded)
+    public void ExportName(ExportInfo export, SessionTerms terms, bool padded)
     {
-        ExportSizeAndFlags(export);
+        ExportSizeAndFlags(export, terms);
         if (!padded) return;
         _bytes.GetSpan(NbdConstants.ExportNamePadding)[..NbdConstants.ExportNamePadding].Clear();
         _bytes.Advance(NbdConstants.ExportNamePadding);
     }
 
-    private void ExportSizeAndFlags(ExportInfo export)
+    /// <summary>Appends the one metadata context that there is, under <paramref name="id"/>.</summary>
+    public void MetaContext(NbdOption option, uint id)
+    {
+        Header(option, NbdOptionReply.MetaContext, 4 + MetaContextQuery.Allocation.Length);
+        UInt32(id);
+        Text(MetaContextQuery.Allocation);
+    }
+
+    private void ExportSizeAndFlags(ExportInfo export, SessionTerms terms)
     {
         Span<byte> span = _bytes.GetSpan(10);
         BinaryPrimitives.WriteUInt64BigEndian(span, (ulong)export.SizeBytes);
-        BinaryPrimitives.WriteUInt16BigEndian(span[8..], (ushort)RequestRules.FlagsOf(export));
+        BinaryPrimitives.WriteUInt16BigEndian(span[8..], (ushort)RequestRules.FlagsOf(export, terms));
         _bytes.Advance(10);
     }
 

@@ -13,11 +13,11 @@ internal static class RequestRules
     /// </remarks>
     public const int PayloadBytesMax = 64 * 1024 * 1024;
 
-    /// <summary>Checks a request against <paramref name="export"/>.</summary>
+    /// <summary>Checks a request against <paramref name="export"/> and what was agreed on.</summary>
     /// <returns><see cref="NbdError.None"/> when it may be started.</returns>
-    public static NbdError Check(in RequestHeader header, ExportInfo export)
+    public static NbdError Check(in RequestHeader header, ExportInfo export, SessionTerms terms)
     {
-        if ((header.Flags & ~AllowedFlags(header.Command)) != 0) return NbdError.Invalid;
+        if ((header.Flags & ~AllowedFlags(header.Command, terms)) != 0) return NbdError.Invalid;
         switch (header.Command)
         {
             case NbdCommand.Flush:
@@ -28,6 +28,10 @@ internal static class RequestRules
                 return NbdError.Invalid;
             case NbdCommand.Read or NbdCommand.Cache:
                 return CheckRange(header, export, NbdError.Invalid);
+            case NbdCommand.BlockStatus:
+                return header.Length == 0 || !terms.HasAllocation(export.Name)
+                    ? NbdError.Invalid
+                    : CheckRange(header, export, NbdError.Invalid);
             case NbdCommand.Write or NbdCommand.WriteZeroes:
                 return export.IsReadOnly ? NbdError.NotPermitted : CheckRange(header, export, NbdError.NoSpace);
             case NbdCommand.Trim:
@@ -38,19 +42,24 @@ internal static class RequestRules
     }
 
     /// <summary>What is told of <paramref name="export"/> to a client that attaches it.</summary>
-    public static TransmissionFlags FlagsOf(ExportInfo export)
+    public static TransmissionFlags FlagsOf(ExportInfo export, SessionTerms terms)
     {
         // Zeroing is one record in the log whatever its length, which is why "fast zero" is always true. A read-only
         // export keeps the flags of the commands that it refuses: the client goes by the read-only bit.
         const TransmissionFlags Always = TransmissionFlags.HasFlags | TransmissionFlags.SendFlush
             | TransmissionFlags.SendFua | TransmissionFlags.SendTrim | TransmissionFlags.SendWriteZeroes
             | TransmissionFlags.CanMultiConn | TransmissionFlags.SendCache | TransmissionFlags.SendFastZero;
-        return export.IsReadOnly ? Always | TransmissionFlags.ReadOnly : Always;
+        TransmissionFlags flags = export.IsReadOnly ? Always | TransmissionFlags.ReadOnly : Always;
+        return terms.StructuredReplies ? flags | TransmissionFlags.SendDontFragment : flags;
     }
 
-    private static CommandFlags AllowedFlags(NbdCommand command) => command == NbdCommand.WriteZeroes
-        ? CommandFlags.ForceUnitAccess | CommandFlags.NoHole | CommandFlags.FastZero
-        : CommandFlags.ForceUnitAccess;
+    private static CommandFlags AllowedFlags(NbdCommand command, SessionTerms terms) => command switch
+    {
+        NbdCommand.WriteZeroes => CommandFlags.ForceUnitAccess | CommandFlags.NoHole | CommandFlags.FastZero,
+        NbdCommand.Read when terms.StructuredReplies => CommandFlags.ForceUnitAccess | CommandFlags.DontFragment,
+        NbdCommand.BlockStatus => CommandFlags.ForceUnitAccess | CommandFlags.RequireOne,
+        _ => CommandFlags.ForceUnitAccess,
+    };
 
     private static NbdError CheckRange(in RequestHeader header, ExportInfo export, NbdError pastEnd)
     {

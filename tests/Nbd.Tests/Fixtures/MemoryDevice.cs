@@ -101,11 +101,26 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);
 
-    public ValueTask<int> GetStatusAsync(
+    /// <summary>Where nothing is stored. In order, without overlap.</summary>
+    public List<BlockRange> Holes { get; } = [];
+
+    public async ValueTask<int> GetStatusAsync(
         BlockRange range, Memory<BlockStatus> extents, CancellationToken cancellation)
     {
-        extents.Span[0] = new BlockStatus(range.Length, IsHole: false);
-        return ValueTask.FromResult(1);
+        await EnterAsync("status", range.Offset, range.Length, false, cancellation);
+        var runs = new List<BlockStatus>();
+        long at = range.Offset;
+        foreach (BlockRange hole in Holes.Select(hole => hole.Intersect(range)).Where(hole => !hole.IsEmpty))
+        {
+            if (hole.Offset > at) runs.Add(new BlockStatus(hole.Offset - at, IsHole: false));
+            runs.Add(new BlockStatus(hole.Length, IsHole: true));
+            at = hole.End;
+        }
+
+        if (at < range.End) runs.Add(new BlockStatus(range.End - at, IsHole: false));
+        int count = Math.Min(runs.Count, extents.Length);
+        runs.GetRange(0, count).CopyTo(extents.Span);
+        return count;
     }
 
     public void Prefetch(BlockRange range) => Note("prefetch", range.Offset, range.Length, false);

@@ -181,5 +181,75 @@ internal sealed class RawClient : IDisposable
         return Read(length);
     }
 
+    /// <summary>Greets, asks for structured replies and <c>base:allocation</c>, and attaches an export.</summary>
+    public RawClient AttachStructured(string name = "disk", params string[] contexts)
+    {
+        Greet();
+        Assert.Equal((uint)NbdOptionReply.Ack, Ask(NbdOption.StructuredReply)[^1].Reply);
+        if (contexts.Length > 0)
+            Assert.Equal((uint)NbdOptionReply.Ack, Ask(NbdOption.SetMetaContext, MetaData(name, contexts))[^1].Reply);
+        Assert.Equal((uint)NbdOptionReply.Ack, Ask(NbdOption.Go, GoData(name))[^1].Reply);
+        return this;
+    }
+
+    public static byte[] MetaData(string name, params string[] queries) =>
+        [.. Text(name), .. U32((uint)queries.Length), .. queries.SelectMany(Text)];
+
+    /// <summary>Reads one chunk of a structured reply.</summary>
+    public Chunk ReadChunk()
+    {
+        byte[] header = Read(20);
+        Assert.Equal(NbdConstants.StructuredReplyMagic, BinaryPrimitives.ReadUInt32BigEndian(header));
+        int flags = BinaryPrimitives.ReadUInt16BigEndian(header.AsSpan(4));
+        Assert.InRange(flags, 0, 1);
+        return new Chunk(
+            flags == 1,
+            (ReplyChunk)BinaryPrimitives.ReadUInt16BigEndian(header.AsSpan(6)),
+            BinaryPrimitives.ReadUInt64BigEndian(header.AsSpan(8)),
+            Read(BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(16))));
+    }
+
+    /// <summary>Sends one request and reads all chunks of its reply.</summary>
+    public List<Chunk> CallStructured(
+        NbdCommand command, ulong offset, uint length, CommandFlags flags = 0, params byte[] payload)
+    {
+        const ulong Cookie = 0xfedc_ba98_7654_3210;
+        Request(command, Cookie, offset, length, flags, payload);
+        List<Chunk> chunks = [];
+        do
+        {
+            chunks.Add(ReadChunk());
+            Assert.Equal(Cookie, chunks[^1].Cookie);
+        }
+        while (!chunks[^1].IsLast);
+        return chunks;
+    }
+
     public void Dispose() => _socket.Dispose();
+
+    private static byte[] Text(string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return [.. U32((uint)bytes.Length), .. bytes];
+    }
+}
+
+/// <summary>One chunk of a structured reply.</summary>
+internal sealed record Chunk(bool IsLast, ReplyChunk Kind, ulong Cookie, byte[] Data)
+{
+    public NbdError Error => (NbdError)BinaryPrimitives.ReadUInt32BigEndian(Data);
+
+    /// <summary>The first byte of a content chunk.</summary>
+    public ulong Offset => BinaryPrimitives.ReadUInt64BigEndian(Data);
+
+    /// <summary>The bytes of a data chunk.</summary>
+    public byte[] Bytes => Data[8..];
+
+    /// <summary>The length of a hole.</summary>
+    public uint HoleLength => BinaryPrimitives.ReadUInt32BigEndian(Data.AsSpan(8));
+
+    /// <summary>The runs of a block status.</summary>
+    public (uint Length, uint Flags)[] Runs =>
+        [.. Data[4..].Chunk(8).Select(run => (
+            BinaryPrimitives.ReadUInt32BigEndian(run), BinaryPrimitives.ReadUInt32BigEndian(run.AsSpan(4))))];
 }

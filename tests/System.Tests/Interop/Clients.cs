@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using ZeroFlow.SystemTests.Running;
 
@@ -15,7 +16,7 @@ internal static class Clients
         Assert.Equal(bytes, export.GetProperty("export-size").GetInt64());
         Assert.False(export.GetProperty("is_read_only").GetBoolean());
         Assert.All(
-            new[] { "can_flush", "can_fua", "can_multi_conn", "can_trim", "can_zero" },
+            new[] { "can_flush", "can_fua", "can_multi_conn", "can_trim", "can_zero", "can_df", "can_cache", "can_fast_zero" },
             ability => Assert.True(export.GetProperty(ability).GetBoolean(), ability));
     }
 
@@ -28,6 +29,36 @@ internal static class Clients
         Assert.Contains(name, exports.Select(e => e.GetProperty("export-name").GetString()));
         Assert.Contains(
             name, await Tool.RunAsync("nbd-client", "-l", "127.0.0.1", $"{port}"), StringComparison.Ordinal);
+    }
+
+    /// <summary>
+    /// After writes and trims, nbdinfo and qemu-img see the same data and holes, and a copy leaves the holes out.
+    /// </summary>
+    public static async Task MapAsync(string uri, string scratch, long bytes)
+    {
+        const long Mebi = 1024 * 1024;
+        await Tool.RunAsync(
+            "qemu-io", "-f", "raw", "-t", "none", "-c", $"discard 0 {bytes}", "-c", "write -P 5 1M 2M", "-c",
+            "write -P 6 8M 1M", "-c", "discard 2M 512k", "-c", "flush", uri);
+        (long Offset, long Length, bool IsHole)[] expected =
+        [
+            (0, Mebi, true), (Mebi, Mebi, false), (2 * Mebi, Mebi / 2, true), (5 * Mebi / 2, Mebi / 2, false),
+            (3 * Mebi, 5 * Mebi, true), (8 * Mebi, Mebi, false), (9 * Mebi, bytes - (9 * Mebi), true),
+        ];
+        using var info = JsonDocument.Parse(await Tool.RunAsync("nbdinfo", "--map", "--json", uri));
+        Assert.Equal(expected, info.RootElement.EnumerateArray().Select(run => (
+            run.GetProperty("offset").GetInt64(), run.GetProperty("length").GetInt64(),
+            run.GetProperty("type").GetInt32() == 3)));
+        using var map = JsonDocument.Parse(await Tool.RunAsync("qemu-img", "map", "--output=json", "-f", "raw", uri));
+        Assert.Equal(expected, map.RootElement.EnumerateArray().Select(run => (
+            run.GetProperty("start").GetInt64(), run.GetProperty("length").GetInt64(),
+            !run.GetProperty("data").GetBoolean())));
+
+        await Tool.RunAsync("nbdcopy", "--destination-is-zero", uri, scratch);
+        var blocks = await Tool.RunAsync("stat", "--format=%b", scratch);
+        Assert.InRange(long.Parse(blocks, CultureInfo.InvariantCulture) * 512, 1, 4 * Mebi);
+        await Tool.RunAsync("qemu-img", "compare", "-f", "raw", "-F", "raw", scratch, uri);
+        File.Delete(scratch);
     }
 
     public static Task CopyInAsync(string image, string uri, int connections) =>

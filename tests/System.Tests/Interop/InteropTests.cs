@@ -40,6 +40,7 @@ public sealed class InteropTests(ZeroFlowBinary binary, RadosGateway gateway)
         await Clients.InformAsync(uri, TestImage.Bytes);
         await Clients.ListAsync(server.Port, Disk);
         await Clients.PatternsAsync(uri);
+        await Clients.MapAsync(uri, folder["map"], TestImage.Bytes);
         await Clients.VerifyAsync(uri, jobs: 1);
         await Clients.VerifyAsync(uri, jobs: 4);
         TestImage.Make(folder["image"], seed: 3);
