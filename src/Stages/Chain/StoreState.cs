@@ -135,8 +135,8 @@ internal sealed class StoreState
             case CatalogChange.CreateExport create when !_exports.ContainsKey(create.Id):
                 AddExport(create.ToInfo());
                 break;
-            case CatalogChange.SetLevel set when _exports.TryGetValue(set.Id, out CommittedExport? export):
-                _exports[set.Id] = export with { Info = export.Info with { Level = set.Level } };
+            case CatalogChange.ExportChange alter when _exports.TryGetValue(alter.Id, out CommittedExport? export):
+                _exports[alter.Id] = export with { Info = alter.ApplyTo(export.Info) };
                 break;
         }
     }

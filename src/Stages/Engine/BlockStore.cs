@@ -70,7 +70,7 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
             if (_byName.TryGetValue(name, out ExportDevice? existing))
             {
                 ExportRules.CheckSame(existing.Info, sizeBytes);
-                if (existing.Info.Level != level) await SetLevelAsync(existing, level, cancellation);
+                if (existing.Info.Level != level) await AlterAsync(existing, new ExportPatch { Level = level }, cancellation);
                 return existing.Info;
             }
 
@@ -89,6 +89,37 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     }
 
     /// <summary>
+    /// Changes an export; asking for what it is already changes nothing. When the task completes, the change is as
+    /// durable as a FLUSH of the export at its new level.
+    /// </summary>
+    /// <exception cref="StorageFaultException">
+    /// There is no such export, another one has the new name, or a value is not acceptable.
+    /// </exception>
+    public async Task<ExportInfo> AlterExportAsync(string name, ExportPatch patch, CancellationToken cancellation)
+    {
+        if (patch.Name is { } newName) ExportRules.CheckName(newName);
+        if (patch.Description is { } description) ExportRules.CheckDescription(description);
+        ExportInfo after;
+        await _catalogTurn.WaitAsync(cancellation);
+        try
+        {
+            if (!_byName.TryGetValue(name, out ExportDevice? export))
+                throw new StorageFaultException(FaultKind.Invalid, $"There is no export '{name}'.");
+            if (patch.Name is { } wanted && wanted != name && _byName.ContainsKey(wanted))
+                throw new StorageFaultException(FaultKind.Invalid, $"There is an export '{wanted}' already.");
+            after = await AlterAsync(export, patch, cancellation);
+        }
+        finally
+        {
+            _catalogTurn.Release();
+        }
+
+        // Outside the turn: with the bucket away this waits, and must not hold up changes that need no bucket.
+        await _runtime.Front.FlushAsync(after.Level, cancellation);
+        return after;
+    }
+
+    /// <summary>
     /// Stops: refuses new operations, syncs the WAL, and publishes what it can within <paramref name="timeout"/>. What
     /// is left is in the WAL and is replayed by the next start.
     /// </summary>
@@ -101,10 +132,25 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
         _catalogTurn.Dispose();
     }
 
-    private async Task SetLevelAsync(ExportDevice export, DurabilityLevel level, CancellationToken cancellation)
+    private async Task<ExportInfo> AlterAsync(ExportDevice export, ExportPatch patch, CancellationToken cancellation)
     {
-        var change = new CatalogChange.SetLevel(export.Info.Id.Value, level);
-        await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => export.SetLevel(level), cancellation);
+        ExportInfo before = export.Info;
+        var change = new CatalogChange.AlterExport(
+            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description);
+        if (change.ApplyTo(before) == before) return before;
+        await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => Apply(export, change), cancellation);
+        return export.Info;
+    }
+
+    // The new name comes before the old one goes: at no moment is the export not to be found.
+    private void Apply(ExportDevice export, CatalogChange.AlterExport change)
+    {
+        string before = export.Info.Name;
+        export.Apply(change);
+        string after = export.Info.Name;
+        if (after == before) return;
+        _byName[after] = export;
+        _byName.TryRemove(before, out _);
     }
 
     private void Add(ExportDevice export)

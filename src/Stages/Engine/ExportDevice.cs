@@ -2,6 +2,7 @@ using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.Reading;
@@ -44,8 +45,8 @@ internal sealed class ExportDevice : IBlockDevice
     /// <summary>What the chain says.</summary>
     public CommittedMap Committed => _committed;
 
-    /// <summary>A journaled change of the level takes effect.</summary>
-    public void SetLevel(DurabilityLevel level) => _info = _info with { Level = level };
+    /// <summary>A journaled change takes effect. Called by the journal alone, in the commit order.</summary>
+    public void Apply(CatalogChange.ExportChange change) => _info = change.ApplyTo(_info);
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
@@ -70,6 +71,12 @@ internal sealed class ExportDevice : IBlockDevice
             CheckRange(range);
         }
 
+        if (_info.IsReadOnly)
+        {
+            payload.Release();
+            throw ReadOnly();
+        }
+
         return forceUnitAccess
             ? ThenDurableAsync(_front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation), cancellation)
             : _front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation);
@@ -79,6 +86,7 @@ internal sealed class ExportDevice : IBlockDevice
     public ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
     {
         CheckRange(range);
+        if (_info.IsReadOnly) throw ReadOnly();
         if (range.IsEmpty) return ValueTask.CompletedTask;
         ValueTask zeroed = _front.ZeroAsync(_info.Id, Memtable, range, cancellation);
         return forceUnitAccess ? ThenDurableAsync(zeroed, cancellation) : zeroed;
@@ -173,6 +181,8 @@ internal sealed class ExportDevice : IBlockDevice
         await done;
         await _front.FlushAsync(_info.Level, cancellation);
     }
+
+    private StorageFaultException ReadOnly() => new(FaultKind.Invalid, $"The export '{_info.Name}' is read-only.");
 
     private void CheckRange(BlockRange range)
     {

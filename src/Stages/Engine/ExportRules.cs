@@ -14,9 +14,23 @@ internal static class ExportRules
     /// <summary>16 TiB: where the page table of a map with 16 KiB chunks is still a few MiB.</summary>
     public const long SizeBytesMax = 16L << 40;
 
+    /// <summary>Bytes of a description: clients receive it whole while they negotiate, as a string of at most 4096.</summary>
+    public const int DescriptionBytesMax = 1024;
+
     private const int SectorBytes = 512;
 
     public static void Check(string name, long sizeBytes)
+    {
+        CheckName(name);
+        if (sizeBytes is < SectorBytes or > SizeBytesMax || sizeBytes % SectorBytes != 0)
+        {
+            throw new StorageFaultException(
+                FaultKind.Invalid,
+                string.Create(CultureInfo.InvariantCulture, $"The size {sizeBytes} of export '{name}' is not allowed: a multiple of {SectorBytes} bytes, up to 16T."));
+        }
+    }
+
+    public static void CheckName(string name)
     {
         if (name.Length == 0 || Encoding.UTF8.GetByteCount(name) > NameBytesMax || name.Any(char.IsControl) || name.Contains('@', StringComparison.Ordinal))
         {
@@ -24,13 +38,13 @@ internal static class ExportRules
                 FaultKind.Invalid,
                 $"The export name '{name}' is not allowed: 1 to {NameBytesMax} bytes, without control characters and '@'.");
         }
+    }
 
-        if (sizeBytes is < SectorBytes or > SizeBytesMax || sizeBytes % SectorBytes != 0)
-        {
-            throw new StorageFaultException(
-                FaultKind.Invalid,
-                string.Create(CultureInfo.InvariantCulture, $"The size {sizeBytes} of export '{name}' is not allowed: a multiple of {SectorBytes} bytes, up to 16T."));
-        }
+    public static void CheckDescription(string description)
+    {
+        if (Encoding.UTF8.GetByteCount(description) <= DescriptionBytesMax && !description.Any(char.IsControl)) return;
+        throw new StorageFaultException(
+            FaultKind.Invalid, $"The description is not allowed: up to {DescriptionBytesMax} bytes, without control characters.");
     }
 
     public static void CheckSame(ExportInfo existing, long sizeBytes)

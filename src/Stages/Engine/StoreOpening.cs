@@ -182,9 +182,9 @@ internal sealed partial class StoreOpening
                 _memtables[create.Id] = new Memtable();
                 _journaledExports[create.Id] = create.ToInfo();
                 break;
-            case CatalogChange.SetLevel set:
-                ExportInfo? info = _journaledExports.GetValueOrDefault(set.Id) ?? state.Find(new ExportId(set.Id))?.Info;
-                if (info is not null) _journaledExports[set.Id] = info with { Level = set.Level };
+            case CatalogChange.ExportChange alter:
+                ExportInfo? info = _journaledExports.GetValueOrDefault(alter.Id) ?? state.Find(new ExportId(alter.Id))?.Info;
+                if (info is not null) _journaledExports[alter.Id] = alter.ApplyTo(info);
                 break;
         }
     }

@@ -2,6 +2,7 @@ using Xunit;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Stages.Tests.Engine;
 
@@ -135,6 +136,83 @@ public sealed class ExportTests
         BlockStatus[] runs = new BlockStatus[8];
         Assert.Equal(3, await disk.Device.GetStatusAsync(new BlockRange(0, 1 << 20), runs, StoreBench.Cancellation));
         Assert.Equal([new(10_000, true), new(30_000, false), new((1 << 20) - 40_000, true)], runs[..3]);
+    }
+
+    // From the WAL, from tables without the WAL, and from a checkpoint: the same export each time.
+    [Theory]
+    [InlineData(false, 64)]
+    [InlineData(true, 64)]
+    [InlineData(true, 1)]
+    public async Task A_change_of_an_export_outlives_a_kill(bool publish, int checkpointTables)
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromHours(1), CheckpointTables = checkpointTables };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("old", 1 << 20);
+        await disk.FillAsync(0, 4096, 7);
+        ExportInfo changed = await AlterAsync(store, "old", new ExportPatch
+        {
+            Name = "new",
+            IsReadOnly = true,
+            Description = "the cluster’s WAL",
+            Level = publish ? DurabilityLevel.Published : null,
+        });
+        Assert.Equal(disk.Device.Info, changed);
+        Assert.Equal(("new", true, "the cluster’s WAL"), (changed.Name, changed.IsReadOnly, changed.Description));
+        await bench.CrashAsync(store, loseWal: publish);
+
+        RunningStore again = await bench.OpenAsync();
+        Assert.Equal([changed], again.Store.List());
+        Assert.False(again.Store.TryOpen("old", out _));
+        Assert.True(again.Store.TryOpen("new", out IBlockDevice? device));
+        byte[] read = new byte[4096];
+        await device.ReadAsync(0, read, StoreBench.Cancellation);
+        Assert.All(read, b => Assert.Equal(7, b));
+    }
+
+    [Fact]
+    public async Task A_read_only_export_refuses_changes_gives_their_buffers_back_and_can_be_made_writable_again()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", 1 << 20);
+        await AlterAsync(store, "disk", new ExportPatch { IsReadOnly = true });
+        StorageFaultException fault = await Assert.ThrowsAsync<StorageFaultException>(
+            () => disk.BeginWriteAsync(0, new byte[4096]));
+        Assert.Equal("The export 'disk' is read-only.", fault.Message);
+        await Assert.ThrowsAsync<StorageFaultException>(() => disk.ZeroAsync(0, 4096));
+        await disk.FlushAsync();
+        Assert.Equal(0, bench.Buffers.RentedBytes);
+        await AlterAsync(store, "disk", new ExportPatch { IsReadOnly = false });
+        await disk.FillAsync(0, 4096, 1);
+    }
+
+    [Fact]
+    public async Task Changes_that_cannot_be_made_are_refused_and_change_nothing()
+    {
+        await using var bench = new StoreBench();
+        RunningStore store = await bench.OpenAsync();
+        await EnsureAsync(store, "one", 4096);
+        await EnsureAsync(store, "two", 4096);
+        IReadOnlyList<ExportInfo> before = store.Store.List();
+        Assert.Equal("There is no export 'three'.", await RefusedAsync(store, "three", new() { IsReadOnly = true }));
+        Assert.Equal("There is an export 'two' already.", await RefusedAsync(store, "one", new() { Name = "two", IsReadOnly = true }));
+        await RefusedAsync(store, "one", new() { Name = "a@b" });
+        await RefusedAsync(store, "one", new() { Description = new string('d', 1025) });
+        await RefusedAsync(store, "one", new() { Description = "line\nfeed" });
+        await AlterAsync(store, "one", new ExportPatch { Name = "one" });
+        Assert.Equal(before, store.Store.List());
+    }
+
+    private static Task<ExportInfo> AlterAsync(RunningStore store, string name, ExportPatch patch) =>
+        store.Store.AlterExportAsync(name, patch, StoreBench.Cancellation)
+            .WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
+
+    private static async Task<string> RefusedAsync(RunningStore store, string name, ExportPatch patch)
+    {
+        StorageFaultException fault = await Assert.ThrowsAsync<StorageFaultException>(() => AlterAsync(store, name, patch));
+        Assert.Equal(FaultKind.Invalid, fault.Kind);
+        return fault.Message;
     }
 
     private static async Task AssertRunsAsync(TestDisk disk)
