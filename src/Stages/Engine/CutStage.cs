@@ -215,7 +215,16 @@ internal sealed class CutStage : IDisposable
         draft.Position = _next;
         draft.After = _last;
         _next = _next.NextNumber;
-        await _send(draft);
+        try
+        {
+            await _send(draft);
+        }
+        catch
+        {
+            draft.Release();
+            draft.Settled!.End();
+            throw;
+        }
     }
 
     private async Task CloseAsync(bool isUrgent, CancellationToken cancellation)

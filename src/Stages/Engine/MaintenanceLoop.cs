@@ -22,6 +22,7 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private TaskCompletionSource _room = NewSignal();
+    private volatile bool _isSettling;
     private TimeSpan _settlePause;
     private long _settledAt;
 
@@ -48,15 +49,16 @@ internal sealed class MaintenanceLoop : IDisposable
     }
 
     /// <summary>
-    /// Completes when the commit stage may go on: at once, unless the changes in memory have reached their bound.
+    /// Completes when the commit stage may go on: at once, unless the changes in memory have reached their bound. While a
+    /// settled table is on its way it may, because that table is behind others, and the checkpoint is behind that table.
     /// </summary>
     public async ValueTask WhenRoomAsync(CancellationToken cancellation)
     {
-        while (_checkpointer.HoldsCommits)
+        while (HoldsCommits)
         {
             Task room;
             lock (_lock) room = _room.Task;
-            if (!_checkpointer.HoldsCommits) return;
+            if (!HoldsCommits) return;
             _wake.Wake();
             await room.WaitAsync(cancellation);
         }
@@ -76,6 +78,7 @@ internal sealed class MaintenanceLoop : IDisposable
             }
 
             isWell = isWell && await _collector.TryRunAsync(cancellation);
+            if (isWell && _checkpointer.IsDue) continue;
             isWell = isWell && await TrySettleAsync(cancellation);
             if (isWell && _checkpointer.IsDue) continue;
             await _wake.SleepAsync(isWell ? NextIn() : RetryPause, cancellation);
@@ -91,11 +94,24 @@ internal sealed class MaintenanceLoop : IDisposable
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
         long started = _time.GetTimestamp();
-        SettleResult result = await _settler.RunAsync(cancellation);
+        SettleResult result;
+        _isSettling = true;
+        MakeRoom();
+        try
+        {
+            result = await _settler.RunAsync(cancellation);
+        }
+        finally
+        {
+            _isSettling = false;
+        }
+
         _settledAt = _time.GetTimestamp();
         _settlePause = result == SettleResult.Settled ? _time.GetElapsedTime(started) : TimeSpan.Zero;
         return result != SettleResult.Failed;
     }
+
+    private bool HoldsCommits => _checkpointer.HoldsCommits && !_isSettling;
 
     private TimeSpan SettlePauseLeft => _settlePause - _time.GetElapsedTime(_settledAt);
 
