@@ -16,8 +16,20 @@ internal static class Clients
         Assert.Equal(bytes, export.GetProperty("export-size").GetInt64());
         Assert.False(export.GetProperty("is_read_only").GetBoolean());
         Assert.All(
-            new[] { "can_flush", "can_fua", "can_multi_conn", "can_trim", "can_zero", "can_df", "can_cache", "can_fast_zero" },
+            new[] { "can_flush", "can_fua", "can_multi_conn", "can_trim", "can_zero" },
             ability => Assert.True(export.GetProperty(ability).GetBoolean(), ability));
+    }
+
+    /// <summary>nbdinfo sees what few other servers have.</summary>
+    public static async Task InformOfMoreAsync(string uri)
+    {
+        using var info = JsonDocument.Parse(await Tool.RunAsync("nbdinfo", "--json", uri));
+        var export = info.RootElement.GetProperty("exports")[0];
+        Assert.True(info.RootElement.GetProperty("structured").GetBoolean());
+        Assert.All(
+            new[] { "can_df", "can_cache", "can_fast_zero" },
+            ability => Assert.True(export.GetProperty(ability).GetBoolean(), ability));
+        Assert.Equal("base:allocation", export.GetProperty("contexts")[0].GetString());
     }
 
     /// <summary>nbdinfo and nbd-client list the export.</summary>

@@ -38,6 +38,7 @@ public sealed class InteropTests(ZeroFlowBinary binary, RadosGateway gateway)
         await using var server = await ZeroFlowServer.StartAsync(await SettingsAsync(store, folder));
         var uri = server.Uri(Disk);
         await Clients.InformAsync(uri, TestImage.Bytes);
+        await Clients.InformOfMoreAsync(uri);
         await Clients.ListAsync(server.Port, Disk);
         await Clients.PatternsAsync(uri);
         await Clients.MapAsync(uri, folder["map"], TestImage.Bytes);
