@@ -8,7 +8,7 @@ namespace ZeroFlow.Nbd.Telemetry;
 internal sealed class ExportMeter
 {
     private static readonly string[] s_operations =
-        ["read", "write", "disconnect", "flush", "trim", "cache", "write_zeroes", "unsupported"];
+        ["read", "write", "disconnect", "flush", "trim", "cache", "write_zeroes", "block_status", "unsupported"];
 
     private static readonly string[] s_results =
         ["ok", "EPERM", "EIO", "ENOMEM", "EINVAL", "ENOSPC", "EOVERFLOW", "ENOTSUP", "ESHUTDOWN"];

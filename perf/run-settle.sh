@@ -1,0 +1,58 @@
+#!/bin/bash
+# Overwrites a small export for a while and reports what the store keeps and what keeping it small costs.
+#   perf/run-settle.sh [MINUTES] [WORKLOAD]     (5, randwrite8k; see zeroflow-perf run --help for workloads)
+# Prints a Markdown table. Environment: SIZE (of the export, 4G), RATIO (compression that the data allows, 1),
+# DIR (where the store and the log live), IDLE (seconds to wait at the end, 150), SET (further options of serve).
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+minutes=${1:-5} workload=${2:-randwrite8k} size=${SIZE:-4G} ratio=${RATIO:-1} idle=${IDLE:-150}
+work=$(mktemp -d)
+files=$(mktemp -d -p "${DIR:-$work}")
+server=
+cleanup() {
+  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" || true
+  rm -rf "$work" "$files"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+dotnet publish "$root/src/Host/ZeroFlow.Host.csproj" -c Release -o "$work/host" -v quiet
+dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+
+port=$((20000 + RANDOM % 20000))
+export ZEROFLOW_PASSPHRASE=measured
+# Deletes follow their checkpoint at once, so that what is measured is settling and not the grace period.
+"$work/host/zeroflow" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
+  --admin "127.0.0.1:$((port + 1))" --export "disk:$size" --set Tuning:DeleteGrace=0s ${SET:-} >"$work/log" 2>&1 &
+server=$!
+for _ in $(seq 100); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done
+
+value() { curl -s "http://127.0.0.1:$((port + 1))/metrics" | awk -v name="$1" '$1 == name { printf "%.0f", $2 }'; }
+written() {
+  curl -s "http://127.0.0.1:$((port + 1))/metrics" |
+    awk '/^zeroflow_export_bytes_total/ && /write/ { sum += $2 } END { printf "%.0f", sum }'
+}
+stored() { find "$files/store/chain" -type f -printf '%s\n' | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
+mib() { echo $(($1 / 1048576)); }
+row() {
+  local written settled
+  written=$(written) settled=$(value zeroflow_store_settled_bytes_total)
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$(mib "$written")" "$(mib "$settled")" \
+    "$(awk -v w="$written" -v s="$settled" 'BEGIN { printf "%.2f", w ? (w + s) / w : 0 }')" \
+    "$(mib "$(value zeroflow_store_live_bytes)")" "$(mib "$(stored)")" "$(mib "$(value zeroflow_store_map_bytes)")"
+}
+
+echo "$workload for $minutes min over $size, data compresses $ratio:1, $(date -u +%Y-%m-%d), $(nproc) cores, commit $(git -C "$root" rev-parse --short HEAD)"
+echo
+echo "| minute | written MiB | settled MiB | write amplification | live MiB | tables MiB | map MiB |"
+echo "|---|---:|---:|---:|---:|---:|---:|"
+"$work/perf/zeroflow-perf" memory --uri "nbd://127.0.0.1:$port/disk" --pid "$server" --minutes "$minutes" \
+  --workload "$workload" --depth 16 --ratio "$ratio" >"$work/load" &
+load=$!
+for minute in $(seq "${minutes%.*}"); do sleep 60; row "$minute"; done
+wait "$load"
+row "end"
+sleep "$idle"
+row "$idle s later"
+echo
+tail -n 3 "$work/load"
