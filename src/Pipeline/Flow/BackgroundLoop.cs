@@ -4,7 +4,7 @@ namespace ZeroFlow.Pipeline.Flow;
 public static class BackgroundLoop
 {
     /// <summary>
-    /// Runs <paramref name="loop"/> on the thread pool. A fault, other than the cancellation of
+    /// Runs <paramref name="loop"/> on the caller's scheduler: the thread pool, or that of a simulation. A fault, other than the cancellation of
     /// <paramref name="stopping"/>, goes to <paramref name="onFault"/>; the returned task itself never fails.
     /// </summary>
     public static Task Start(Func<CancellationToken, Task> loop, Action<Exception> onFault, CancellationToken stopping) =>
@@ -12,7 +12,7 @@ public static class BackgroundLoop
             () => ObserveAsync(loop, onFault, stopping),
             CancellationToken.None,
             TaskCreationOptions.DenyChildAttach,
-            TaskScheduler.Default).Unwrap();
+            TaskScheduler.Current).Unwrap();
 
     private static async Task ObserveAsync(
         Func<CancellationToken, Task> loop, Action<Exception> onFault, CancellationToken stopping)

@@ -89,6 +89,9 @@ public sealed class StageFactory
         BoundedCapacity = options.Capacity,
         MaxDegreeOfParallelism = options.Parallelism,
         EnsureOrdered = options.Ordered,
+
+        // The thread pool, or the scheduler of a simulation that builds the graph.
+        TaskScheduler = TaskScheduler.Current,
     };
 
     private async Task RunAsync<T>(

@@ -4,11 +4,16 @@ namespace ZeroFlow.Pipeline.Flow;
 /// Lets one actor sleep until somebody wakes it or its time comes. Waking one that is awake makes its next sleep short;
 /// waking it several times counts once. Any thread may wake; one sleeps.
 /// </summary>
+/// <remarks>
+/// A sleep is one completion source, which the wake, the timer and the cancellation race to complete: nothing in it runs
+/// on a thread of its own choice, so a simulation sees every step.
+/// </remarks>
 public sealed class WakeSignal : IDisposable
 {
-    private readonly SemaphoreSlim _wake = new(0);
+    private readonly Lock _lock = new();
     private readonly TimeProvider _time;
-    private int _isPending;
+    private TaskCompletionSource? _sleep;
+    private bool _isPending;
 
     /// <summary>Makes a signal whose sleeps are timed by <paramref name="time"/>.</summary>
     public WakeSignal(TimeProvider time) => _time = time;
@@ -16,7 +21,11 @@ public sealed class WakeSignal : IDisposable
     /// <summary>Ends the sleep, now or the next one.</summary>
     public void Wake()
     {
-        if (Interlocked.Exchange(ref _isPending, 1) == 0) _wake.Release();
+        lock (_lock)
+        {
+            // Who has been woken by its timer may have looked for work already: its next sleep is the short one.
+            if (_sleep is null || !_sleep.TrySetResult()) _isPending = true;
+        }
     }
 
     /// <summary>
@@ -24,28 +33,38 @@ public sealed class WakeSignal : IDisposable
     /// </summary>
     public async Task SleepAsync(TimeSpan longest, CancellationToken cancellation)
     {
-        if (longest == Timeout.InfiniteTimeSpan)
+        cancellation.ThrowIfCancellationRequested();
+        var sleep = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
         {
-            await _wake.WaitAsync(cancellation);
-        }
-        else
-        {
-            using var early = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            Task woken = _wake.WaitAsync(early.Token);
-            await Task.WhenAny(woken, Task.Delay(longest, _time, early.Token));
-            await early.CancelAsync();
-            await woken.ContinueWith(
-                static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            if (!woken.IsCompletedSuccessfully)
+            if (_isPending)
             {
-                cancellation.ThrowIfCancellationRequested();
+                _isPending = false;
                 return;
             }
+
+            _sleep = sleep;
         }
 
-        Volatile.Write(ref _isPending, 0);
+        try
+        {
+            using CancellationTokenRegistration stop = cancellation.UnsafeRegister(
+                static (state, token) => ((TaskCompletionSource)state!).TrySetCanceled(token), sleep);
+            using ITimer? alarm = longest == Timeout.InfiniteTimeSpan
+                ? null
+                : _time.CreateTimer(
+                    static state => ((TaskCompletionSource)state!).TrySetResult(), sleep, longest, Timeout.InfiniteTimeSpan);
+            await sleep.Task;
+        }
+        finally
+        {
+            lock (_lock) _sleep = null;
+        }
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _wake.Dispose();
+    public void Dispose()
+    {
+        lock (_lock) _sleep?.TrySetCanceled();
+    }
 }

@@ -328,7 +328,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         int ordinal = _next is null ? ++_lastOrdinal : _lastOrdinal;
         _next = Task.Factory.StartNew(
             () => _spares.Take(WalSegment.NameOf(ordinal), _closing.Token),
-            CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Default);
+            CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
     }
 
     private void Drop(WalSegment segment)

@@ -128,10 +128,7 @@ internal sealed class FrameReader : IAsyncDisposable
                 return;
             }
 
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static work => _ = work.Reader.PrefetchRunAsync(work.Run, work.Cost),
-                (Reader: this, Run: run, Cost: cost),
-                preferLocal: false);
+            Launch(() => _ = PrefetchRunAsync(run, cost));
         }
     }
 
@@ -211,13 +208,15 @@ internal sealed class FrameReader : IAsyncDisposable
         }
     }
 
+    // Off the caller's stack: on the thread pool, or on the scheduler of a simulation.
+    private static void Launch(Action work) =>
+        _ = Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current);
+
     private void Start(FrameFlight[] flights)
     {
         if (TryBegin())
         {
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static work => _ = work.Reader.FlyAndEndAsync(work.Flights), (Reader: this, Flights: flights),
-                preferLocal: false);
+            Launch(() => _ = FlyAndEndAsync(flights));
             return;
         }
 
