@@ -18,11 +18,13 @@ internal sealed record TakeoverResult(StoreState State, uint EndedEpoch, Guid En
 /// </summary>
 internal sealed partial class Takeover
 {
-    // A busy writer takes numbers faster than they can be read one by one. After this many lost races a seal goes in
-    // further ahead: the writer is fenced there at the latest. If it stops before, the first free number is sealed as
-    // always, and the one ahead lies behind that seal, unread.
+    // A busy writer takes numbers faster than they can be read one by one, so that the walk never sees a free one, or
+    // never gets it. After this many numbers that it took first, a seal goes in further ahead, and further yet if the
+    // writer has passed that, too: it is fenced there at the latest. If it stops before, the first free number is sealed
+    // as always, and the one ahead lies behind that seal, unread.
     private const int LostRacesMax = 3;
     private const int NumbersAhead = 32;
+    private const int NumbersAheadMax = 1 << 20;
 
     private readonly IObjectStore _objects;
     private readonly StoreKeys _keys;
@@ -71,25 +73,29 @@ internal sealed partial class Takeover
     private async Task<TakeoverResult?> SealAtEndAsync(
         StoreState state, Guid session, Action<WriterTerm, uint> recordIntent, CancellationToken cancellation)
     {
-        for (int lost = 0; ;)
+        int lost = 0;
+        int distance = NumbersAhead;
+        ulong sealAhead = 0;
+        while (true)
         {
             ChainPosition at = state.Position.NextNumber;
             switch (await _walker.Reader.TryReadAsync(at, cancellation))
             {
                 case ChainObject.Table table:
                     state.Apply(table.Info, table.Index, table.Session);
+                    if (++lost % LostRacesMax == 0) await FenceAheadAsync(at);
                     continue;
                 case ChainObject.Seal seal when seal.Identity.Session != session:
                     LogOtherSeal(at.ToString(), seal.Identity.Session);
                     state.EndEpoch(seal.Identity.Session);
+                    (lost, sealAhead) = (0, 0);
                     continue;
                 case null:
                     recordIntent(new WriterTerm(at.Epoch, state.Session), at.Epoch + 1);
 
                     // Created or not, the next read says what stands there; a lost reply shows as our own seal.
                     if (await TrySealAsync(at, session, cancellation)) break;
-                    if (++lost % LostRacesMax == 0)
-                        await TrySealAsync(at with { Number = at.Number + NumbersAhead }, session, cancellation);
+                    if (++lost % LostRacesMax == 0) await FenceAheadAsync(at);
                     continue;
                 default:
                     break;
@@ -100,6 +106,16 @@ internal sealed partial class Takeover
             state.EndEpoch(session);
             LogTaken(state.Position.Epoch, at.ToString());
             return result;
+        }
+
+        async Task FenceAheadAsync(ChainPosition at)
+        {
+            // One that stands ahead is reached: the writer makes no table behind it.
+            if (at.Number < sealAhead) return;
+            recordIntent(new WriterTerm(at.Epoch, state.Session), at.Epoch + 1);
+            ulong number = at.Number + (ulong)distance;
+            if (await TrySealAsync(at with { Number = number }, session, cancellation)) sealAhead = number;
+            else distance = Math.Min(distance * 2, NumbersAheadMax);
         }
     }
 
