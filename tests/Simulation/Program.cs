@@ -25,7 +25,7 @@ for (int i = 0; i < count; i++)
         foreach (var (what, times) in report.Counts) totals[what] = totals.GetValueOrDefault(what) + times;
         steps += report.Steps;
         simulated += report.Simulated;
-        if (only != 0) Console.WriteLine($"seed {seed}: trace {report.Trace:x16}, {report.Steps} steps, {report.ForeignSteps} foreign, {report.Simulated}");
+        if (only != 0) Console.WriteLine($"seed {seed}: trace {report.Trace:x16}, {report.Steps} steps, {report.PoolSteps} of them through the pool, {report.Simulated}");
     }
     catch (SimulationFailedException failed)
     {

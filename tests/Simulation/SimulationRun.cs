@@ -13,7 +13,7 @@ internal sealed class RunReport
 
     public long Steps { get; set; }
 
-    public long ForeignSteps { get; set; }
+    public long PoolSteps { get; set; }
 
     public TimeSpan Simulated { get; set; }
 
@@ -47,8 +47,8 @@ internal static class SimulationRun
                 fault);
         }
 
-        (report.Steps, report.ForeignSteps, report.Simulated, report.Trace) =
-            (world.Steps, world.ForeignSteps, world.Now, world.Trace);
+        (report.Steps, report.PoolSteps, report.Simulated, report.Trace) =
+            (world.Steps, world.PoolSteps, world.Now, world.Trace);
         return report;
     }
 }

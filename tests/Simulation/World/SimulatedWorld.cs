@@ -8,18 +8,28 @@ namespace ZeroFlow.Simulation.World;
 /// </summary>
 /// <remarks>
 /// A step runs to its next await. Each process has a <see cref="TaskScheduler"/> that hands its continuations to this
-/// loop, and a clock whose timers become steps. Whatever the runtime itself moves to its thread pool on the way is counted
-/// in <see cref="ForeignSteps"/>: a run in which that is zero is the same run every time.
+/// loop, and a clock whose timers become steps.
+/// <para>
+/// Some completions pass through the runtime's thread pool whatever the scheduler: those of Dataflow's SendAsync, of
+/// SemaphoreSlim.WaitAsync, of FasterLog's commits. Steering that pool needs no seam: this program gives it one thread, so
+/// that it works first in, first out, and behind each step the loop waits until the pool has nothing left. What comes back
+/// from it comes at a moment and in an order that the seed decides.
+/// </para>
 /// </remarks>
 internal sealed class SimulatedWorld(int seed)
 {
     // Real time that a step may take to come back from the thread pool before the run counts as stuck.
     private static readonly TimeSpan StuckAfter = TimeSpan.FromSeconds(10);
 
+    // Work in the pool that queues itself again and again waits for one of our steps.
+    private const int PoolRoundsMax = 8;
+
     private readonly Lock _lock = new();
     private readonly List<Step> _ready = [];
+    private readonly List<Step> _fromPool = [];
     private readonly PriorityQueue<Alarm, (long Due, long Order)> _alarms = new();
     private readonly SemaphoreSlim _arrived = new(0);
+    private readonly ManualResetEventSlim _poolPassed = new();
     private int _thread;
     private long _orders;
 
@@ -32,8 +42,8 @@ internal sealed class SimulatedWorld(int seed)
 
     public long Steps { get; private set; }
 
-    /// <summary>Steps that came from another thread, at a moment that the seed does not decide.</summary>
-    public long ForeignSteps { get; private set; }
+    /// <summary>Steps that passed through the thread pool.</summary>
+    public long PoolSteps { get; private set; }
 
     /// <summary>Hash over all that happened: equal for equal runs.</summary>
     public ulong Trace { get; private set; } = 14695981039346656037;
@@ -52,14 +62,16 @@ internal sealed class SimulatedWorld(int seed)
     /// <exception cref="SimulationStuckException">Nothing can happen any more, or it took longer than the limits.</exception>
     public void RunUntil(Task work, TimeSpan limit, long stepsMax)
     {
+        ThreadPool.GetMaxThreads(out int poolThreads, out _);
+        if (poolThreads != 1 || Thread.CurrentThread.IsThreadPoolThread)
+            throw new InvalidOperationException("A simulation needs a thread pool of one thread, and runs on another.");
         _thread = Environment.CurrentManagedThreadId;
         while (!work.IsCompleted)
         {
             if (Now > limit || Steps > stepsMax)
                 throw new SimulationStuckException($"Not done after {Now} of simulated time and {Steps} steps.");
             if (TryTakeStep(out Step? step)) Run(step);
-            else if (!AdvanceClock() && !_arrived.Wait(StuckAfter))
-                throw new SimulationStuckException($"Nothing can happen any more at {Now}, after {Steps} steps.");
+            else if (!AdvanceClock()) AwaitPool();
         }
 
         work.GetAwaiter().GetResult();
@@ -69,8 +81,10 @@ internal sealed class SimulatedWorld(int seed)
     {
         lock (_lock)
         {
-            if (Environment.CurrentManagedThreadId != _thread && _thread != 0) ForeignSteps++;
-            _ready.Add(new Step(process, work));
+            // What comes from the pool while a step runs comes behind what the step itself adds.
+            bool fromPool = Environment.CurrentManagedThreadId != _thread && _thread != 0;
+            if (fromPool) PoolSteps++;
+            (fromPool ? _fromPool : _ready).Add(new Step(process, work));
         }
 
         _arrived.Release();
@@ -81,12 +95,40 @@ internal sealed class SimulatedWorld(int seed)
         lock (_lock) _alarms.Enqueue(alarm, (alarm.DueTicks, ++_orders));
     }
 
+    // No step, no timer: only the pool can bring something now.
+    private void AwaitPool()
+    {
+        if (!_arrived.Wait(StuckAfter))
+            throw new SimulationStuckException($"Nothing can happen any more at {Now}, after {Steps} steps.");
+        LetPoolFinish();
+    }
+
     private void Run(Step step)
     {
         Steps++;
         Note(NowTicks);
         Note(step.Process.Number);
         step.Work();
+        LetPoolFinish();
+    }
+
+    // The pool's one thread takes what itself queued first and the rest in order, so this comes behind everything.
+    private void LetPoolFinish()
+    {
+        long before = -1;
+        for (int round = 0; round < PoolRoundsMax && (PoolSteps != before || ThreadPool.PendingWorkItemCount > 0); round++)
+        {
+            before = PoolSteps;
+            _poolPassed.Reset();
+            ThreadPool.UnsafeQueueUserWorkItem(static passed => passed.Set(), _poolPassed, preferLocal: false);
+            _poolPassed.Wait();
+        }
+
+        lock (_lock)
+        {
+            _ready.AddRange(_fromPool);
+            _fromPool.Clear();
+        }
     }
 
     private bool TryTakeStep([NotNullWhen(true)] out Step? step)
@@ -125,6 +167,7 @@ internal sealed class SimulatedWorld(int seed)
             if (!alarm.IsArmed || alarm.Process.IsDead) continue;
             NowTicks = Math.Max(NowTicks, alarm.DueTicks);
             alarm.Ring();
+            LetPoolFinish();
             return true;
         }
     }
