@@ -65,7 +65,8 @@ internal sealed partial class StoreOpening
         var session = new Guid(RandomBytes(16));
         WalTerm? term = ReadTerm(keys);
         var takeover = new Takeover(objects, keys, walker, _parts.Entropy, _parts.Time, _log);
-        TakeoverResult taken = await takeover.RunAsync(session, (ended, epoch) => RecordIntent(keys, term, ended, new WriterTerm(epoch, session)), cancellation);
+        TakeoverResult taken = await takeover.RunAsync(
+            session, (ended, epoch) => term = RecordIntent(keys, term, ended, new WriterTerm(epoch, session)), cancellation);
 
         StoreState state = taken.State;
         foreach (CommittedExport export in state.Exports) _memtables[export.Info.Id.Value] = new Memtable();
@@ -118,11 +119,15 @@ internal sealed partial class StoreOpening
 
     // Noted before the seal is put: after a crash between the two, the seal in the bucket names this session, and the
     // WAL can prove that it still is the writer's. Only a WAL that continues the epoch which is being ended may note it:
-    // a stale one would turn itself into the store's own.
-    private void RecordIntent(StoreKeys keys, WalTerm? term, WriterTerm ended, WriterTerm next)
+    // a stale one would turn itself into the store's own. A takeover that starts over meets the seal that it put itself, so
+    // each intent builds on the one before.
+    private WalTerm? RecordIntent(StoreKeys keys, WalTerm? term, WriterTerm ended, WriterTerm next)
     {
         bool continues = term?.Terms.Contains(ended) ?? WalReplay.SegmentFiles(_parts.WalDisk).Count == 0;
-        if (continues) WalTermFile.Write(_parts.WalDisk, new WalTerm(keys.StoreId, [.. term?.Terms ?? [], next]));
+        if (!continues || term?.Terms.Contains(next) == true) return term;
+        var noted = new WalTerm(keys.StoreId, [.. term?.Terms ?? [], next]);
+        WalTermFile.Write(_parts.WalDisk, noted);
+        return noted;
     }
 
     // The WAL continues the chain if whoever wrote the epoch that our seal ended was the WAL's own writer.

@@ -42,6 +42,40 @@ public sealed class OpeningTests
         await again.Find("disk", disk.Image).CheckAllAsync();
     }
 
+    // A checkpoint that the last process had sent lands when the seal of the next one stands: the takeover starts over,
+    // and meets its own seal. Found by the simulation.
+    [Fact]
+    public async Task A_start_that_starts_over_behind_its_own_seal_still_knows_its_WAL()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { CheckpointTables = 1 };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk");
+        await disk.FillAsync(1000, 200_000, 1);
+        for (int i = 0; i < 500 && (bench.Objects.Keys("checkpoint/").Count == 0 || store.Store.Status.DirtyBytes > 0); i++)
+            await Task.Delay(10, StoreBench.Cancellation);
+        bench.Objects.Outage = ObjectStoreErrorKind.Transient;
+        await disk.FillAsync(50_000, 100_000, 2);
+        await bench.CrashAsync(store);
+        bench.Objects.Outage = null;
+
+        string newest = bench.Objects.Keys("checkpoint/")[^1];
+        byte[] late = bench.Objects.Peek(newest)!;
+        bench.Objects.Remove(newest);
+        bench.Objects.AfterCall = (call, _) =>
+        {
+            bool isSeal = call.Operation == StoreOperation.Create && call.Key.StartsWith("chain/", StringComparison.Ordinal);
+            if (isSeal) bench.Objects.Plant(newest, late);
+            return Task.CompletedTask;
+        };
+
+        RunningStore again = await bench.OpenAsync();
+
+        bench.Objects.AfterCall = null;
+        Assert.NotNull(bench.Objects.Peek(newest));
+        await again.Find("disk", disk.Image).CheckAllAsync();
+    }
+
     // Killed between the start and its first write, again and again: the records of the first run travel along.
     [Fact]
     public async Task Starts_that_are_killed_before_they_publish_keep_the_records_of_earlier_runs()
