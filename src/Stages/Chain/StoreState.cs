@@ -30,6 +30,9 @@ internal sealed class StoreState
     /// <summary>The last committed table; its number is zero when the epoch has none yet.</summary>
     public ChainPosition Position { get; private set; }
 
+    /// <summary>The checkpoint that this state was restored from; zero without one. Its pages are this state's own.</summary>
+    public ChainPosition StartedFrom { get; private set; }
+
     /// <summary>The writer of the newest epoch.</summary>
     public Guid Session { get; private set; }
 
@@ -38,9 +41,6 @@ internal sealed class StoreState
 
     /// <summary>Tables applied since the checkpoint that this state began with.</summary>
     public int TablesApplied { get; private set; }
-
-    /// <summary>The places of the seals that this state was led past, since the checkpoint that it began with.</summary>
-    public List<ChainPosition> SealsPassed { get; } = [];
 
     public IReadOnlyCollection<CommittedExport> Exports => _exports.Values;
 
@@ -82,7 +82,6 @@ internal sealed class StoreState
     /// <summary>A seal at the next number: the epoch ends, and <paramref name="session"/> begins the next one.</summary>
     public void EndEpoch(Guid session)
     {
-        SealsPassed.Add(Position.NextNumber);
         Position = Position.NextEpoch;
         Session = session;
     }
@@ -104,7 +103,7 @@ internal sealed class StoreState
     /// <summary>Restores the scalars of a checkpoint.</summary>
     public void Restore(ChainPosition position, Guid session, Sequence lastSequence)
     {
-        Position = position;
+        Position = StartedFrom = position;
         Session = session;
         LastSequence = lastSequence;
     }

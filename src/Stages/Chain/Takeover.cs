@@ -128,18 +128,11 @@ internal sealed partial class Takeover
     }
 
     // A table that garbage collection deleted leaves its name free, and a seal put there stands in the past: this one, or
-    // one that an earlier takeover left behind. A table goes only after a checkpoint behind it is stored. So the walk led
-    // to the true end if no checkpoint stands behind it, nor behind any seal that was taken for the end of its epoch.
-    private async Task<bool> IsOvertakenAsync(StoreState state, CancellationToken cancellation)
-    {
-        foreach (ChainPosition checkpoint in await _walker.ListCheckpointsAsync(cancellation))
-        {
-            if (checkpoint > state.Position) return true;
-            if (state.SealsPassed.Any(seal => seal.Epoch == checkpoint.Epoch && !(checkpoint < seal))) return true;
-        }
-
-        return false;
-    }
+    // one that an earlier takeover left behind. And the pages of a checkpoint that has been replaced are deleted, though
+    // the tables behind it are there. Either goes only after a newer checkpoint is stored: so the walk led to the true end,
+    // and on pages that stay, if it began at the newest checkpoint that there is behind the seal.
+    private async Task<bool> IsOvertakenAsync(StoreState state, CancellationToken cancellation) =>
+        await _walker.FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.StartedFrom;
 
     [LoggerMessage(Level = LogLevel.Information, Message = "This server writes epoch {Epoch}; its seal stands at {Position}.")]
     private partial void LogTaken(uint epoch, string position);

@@ -10,8 +10,9 @@ namespace ZeroFlow.Stages.Engine;
 /// </summary>
 /// <remarks>
 /// An object goes only if it was dead in a committed state, that state's checkpoint is in the bucket, and the grace
-/// period is over. What is dead in a committed state stays dead in every later one, so even the late deletes of a
-/// fenced writer are harmless. Seals are never touched. Used by the maintenance loop alone.
+/// period is over. A table that is dead in a committed state stays dead in every later one, so even the late deletes of a
+/// fenced writer are harmless. A page of the map is dead only to who starts from the newer checkpoint, so before anything
+/// is deleted the writer proves that it still owns the store. Seals are never touched. Used by the maintenance loop alone.
 /// </remarks>
 internal sealed partial class Collector
 {
@@ -19,6 +20,7 @@ internal sealed partial class Collector
 
     private readonly StoreState _state;
     private readonly IObjectStore _objects;
+    private readonly OwnershipProof _proof;
     private readonly TimeProvider _time;
     private readonly StoreOptions _options;
     private readonly ILogger _log;
@@ -27,8 +29,10 @@ internal sealed partial class Collector
     private bool _checkpointsAreDue;
     private bool _hasSwept;
 
-    public Collector(StoreState state, IObjectStore objects, TimeProvider time, StoreOptions options, ILogger log)
+    public Collector(
+        StoreState state, IObjectStore objects, OwnershipProof proof, TimeProvider time, StoreOptions options, ILogger log)
     {
+        _proof = proof;
         _state = state;
         _objects = objects;
         _time = time;
@@ -122,6 +126,9 @@ internal sealed partial class Collector
 
     private async Task DeleteTablesAsync(CancellationToken cancellation)
     {
+        // A successor may have started from an older checkpoint, whose pages are not dead to it. If its seal stands, the
+        // proof fails; if it comes after the proof, the successor finds the checkpoint that let these objects die.
+        if (_dying.TryPeek(out var first) && IsOver(first.Since)) await _proof.RunAsync(cancellation);
         while (_dying.TryPeek(out var next) && IsOver(next.Since))
         {
             // Verified once more right before the delete: a live byte here would be a bug that must not cost data.

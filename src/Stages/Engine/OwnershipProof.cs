@@ -45,7 +45,9 @@ internal sealed class OwnershipProof
                         $"Another server wrote {ChainNames.Table(at)} in {_objects.Location}: this server is fenced and stops.");
             }
 
+            // A busy writer's own tables would be read one by one for ever: what was committed meanwhile is proven.
             at = at.NextNumber;
+            if (_committed().NextNumber is var next && at < next) at = next;
         }
 
         // The tables that this server uploaded last, and has not yet seen committed, may have been committed, superseded

@@ -77,7 +77,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _cutter = new CutStage(
             options, opened.Wal, parts.Buffers, parts.Time, parts.Metrics, state.Position.NextNumber,
             state.LastSequence, draft => graph!.SendAsync(draft));
-        _maintenance = NewMaintenance(options, parts, opened, uploadStore, log);
+        _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, log);
         _graph = graph = new StoreGraph(
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
@@ -229,12 +229,13 @@ internal sealed class StoreRuntime : IAsyncDisposable
     }
 
     private MaintenanceLoop NewMaintenance(
-        StoreOptions options, StoreComponents parts, OpenedStore opened, RetryingObjectStore uploadStore, ILogger log)
+        StoreOptions options, StoreComponents parts, OpenedStore opened, RetryingObjectStore uploadStore,
+        OwnershipProof proof, ILogger log)
     {
         StoreState state = opened.State;
         var folder = new MapFolder(
             state.Tables, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
-        var collector = new Collector(state, uploadStore, parts.Time, options, log);
+        var collector = new Collector(state, uploadStore, proof, parts.Time, options, log);
         var checkpointer = new Checkpointer(
             state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);

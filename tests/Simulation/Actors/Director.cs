@@ -74,7 +74,16 @@ internal sealed class Director
         SimulatedServer next = await OpenAsync(host);
         ulong[][] image = await next.ReadAllAsync();
         CheckLanes();
-        (next.Oracle, old.SeenBySuccessor) = old.Oracle.Check(image, promise);
+        try
+        {
+            (next.Oracle, old.SeenBySuccessor) = old.Oracle.Check(image, promise);
+        }
+        catch (BrokenPromiseException broken)
+        {
+            throw new BrokenPromiseException(
+                $"After {ending} of {old.Process.Name} (its fault: {old.Store.Status.Fault ?? "none"}), at {_world.Now}: {broken.Message}");
+        }
+
         if (old.Process.IsDead) return next;
 
         // The old one lives on beside the new one, for a while.
