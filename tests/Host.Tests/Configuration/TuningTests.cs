@@ -28,7 +28,7 @@ public sealed class TuningTests
     public void A_row_sets_its_property_and_leaves_the_others_alone(string name)
     {
         TuningRow row = TuningTable.Rows.Single(r => r.Name == name);
-        string[] candidates = ["64K", "3M", "200M", "7s", "5"];
+        string[] candidates = ["64K", "3M", "200M", "7s", "5", "0.5"];
         var before = new StoreOptions();
         StoreOptions after = candidates.Select(text => row.TryApply(before, text)).First(o => o is not null)!;
 
@@ -46,6 +46,9 @@ public sealed class TuningTests
     [InlineData("ChunkBytes", "8K")]
     [InlineData("ChunkBytes", "48K")]
     [InlineData("ChunkBytes", "2M")]
+    [InlineData("SettleLiveShare", "0.96")]
+    [InlineData("SettleLiveShare", "-0.1")]
+    [InlineData("MapBytes", "3M")]
     [InlineData("UploadsInFlight", "0")]
     [InlineData("UploadsInFlight", "65")]
     [InlineData("CompressionLevel", "20")]
