@@ -140,7 +140,7 @@ public sealed class SettlingTests
     }
 
     private static long TableBytes(StoreBench bench) => bench.Objects.Keys("chain/")
-        .Select(key => (long)bench.Objects.Peek(key)!.Length)
+        .Select(key => bench.Objects.Peek(key)?.LongLength ?? 0)
         .Where(bytes => bytes != SealObject.Bytes)
         .Sum();
 
