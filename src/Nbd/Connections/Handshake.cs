@@ -107,6 +107,9 @@ internal sealed class Handshake
         if (length > _services.Options.OptionSkipBytesMax || option == NbdOption.ExportName)
             throw new NbdProtocolException($"The client sent option {(uint)option} with {length} bytes of data.");
         if (!_input.Skip(length)) return false;
+
+        // A selection that fails voids the earlier one, whatever it fails of.
+        if (option == NbdOption.SetMetaContext) _terms = _terms with { AllocationExport = null };
         if (option == NbdOption.Abort)
             _answer.Ack(option);
         else if (IsServed(option))

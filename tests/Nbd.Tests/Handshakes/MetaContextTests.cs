@@ -99,6 +99,19 @@ public sealed class MetaContextTests
     }
 
     [Fact]
+    public async Task A_selection_is_void_after_one_that_is_too_long()
+    {
+        await using TestServer server = await TestServer.StartAsync();
+        using RawClient client = server.Connect().Greet();
+        client.Ask(NbdOption.StructuredReply);
+        client.Ask(NbdOption.SetMetaContext, RawClient.MetaData("disk", Allocation));
+        byte[] tooLong = new byte[TestServer.DefaultOptions.OptionBytesMax + 1];
+        Assert.Equal((uint)NbdOptionReply.ErrorTooBig, client.AskError(NbdOption.SetMetaContext, tooLong));
+        client.Ask(NbdOption.Go, RawClient.GoData("disk"));
+        Assert.Equal(NbdError.Invalid, Assert.Single(client.CallStructured(NbdCommand.BlockStatus, 0, 4096)).Error);
+    }
+
+    [Fact]
     public async Task Malformed_queries_are_invalid_and_the_session_goes_on()
     {
         await using TestServer server = await TestServer.StartAsync();
