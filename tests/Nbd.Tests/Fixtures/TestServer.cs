@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.Extensions.Logging.Abstractions;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
@@ -16,10 +15,13 @@ internal sealed class TestServer : IAsyncDisposable
     {
         Device = devices[0];
         Directory = new MemoryDirectory(devices);
-        Server = new NbdServer(Directory, options, Pool, Metrics, time, NullLogger<NbdServer>.Instance);
+        Server = new NbdServer(Directory, options, Pool, Metrics, time, Errors);
     }
 
     public MemoryDevice Device { get; }
+
+    /// <summary>What the server logged as a bug of its own.</summary>
+    public ErrorLog Errors { get; } = new();
 
     public MemoryDirectory Directory { get; }
 
