@@ -19,11 +19,11 @@ namespace ZeroFlow.Nbd.Connections;
 /// </remarks>
 internal sealed class Transmission
 {
-    private readonly IWireTransport _transport;
-    private readonly ReceiveBuffer _input;
     // A READ below this is not looked up a second time for the holes that its reply could leave out.
     private const int SparseReadBytesMin = 32 * 1024;
 
+    private readonly IWireTransport _transport;
+    private readonly ReceiveBuffer _input;
     private readonly IBlockDevice _device;
     private readonly SessionTerms _terms;
     private readonly ConnectionServices _services;

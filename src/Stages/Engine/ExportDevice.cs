@@ -130,7 +130,9 @@ internal sealed class ExportDevice : IBlockDevice
     /// <inheritdoc/>
     public void Prefetch(BlockRange range)
     {
-        range = range.Intersect(new BlockRange(0, _info.SizeBytes));
+        // A client may ask for 4 GiB at once; no more is looked up than read-ahead has room for.
+        long end = Math.Min(_info.SizeBytes, range.Offset + Math.Min(range.Length, _parts.ReadAheadBytes));
+        range = range.Intersect(BlockRange.Between(0, end));
         if (range.IsEmpty) return;
         var hits = new List<CommittedHit>();
         if (!_committed.TryCollect(range, hits))
