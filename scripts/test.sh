@@ -53,7 +53,9 @@ fi
 for project in "${projects[@]}"; do
   step "$project"
   trx=$results/$project.trx
+  # A test that hangs is named, and costs ten minutes instead of the run.
   timeout --kill-after=30 1500 dotnet test "tests/$project" -c Release --no-build -v quiet \
+    --blame-hang-timeout 10m --blame-hang-dump-type none \
     --logger "trx;LogFileName=$trx" --logger "console;verbosity=minimal"
   status=$?
   if [ ! -s "$trx" ]; then

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Xunit;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.ObjectStores;
@@ -151,13 +152,19 @@ public sealed class FrameRunTests
         FrameRef[] ahead = rig.Bucket.AddTable(0, 8, 4096, gap: 20_000);
         FrameRef wanted = rig.Bucket.AddTable(1, 1, 4096)[0];
         var gate = new TaskCompletionSource();
-        rig.Bucket.Hold = (key, _) => key == "table-0" ? gate.Task : Task.CompletedTask;
+        var held = new ConcurrentBag<long>();
+        rig.Bucket.Hold = (key, offset) =>
+        {
+            if (key != "table-0") return Task.CompletedTask;
+            held.Add(offset);
+            return gate.Task;
+        };
         rig.Reader.Prefetch(ahead);
-        await FrameReaderRig.UntilAsync(() => rig.Bucket.Active == 2);
+        await FrameReaderRig.UntilAsync(() => rig.Bucket.Active == 2 && held.Count == 2);
         await rig.ReadAsync(wanted);
         // Still in line for read-ahead, so the read fetches it by itself.
         rig.Bucket.Hold = static (_, _) => Task.CompletedTask;
-        await rig.ReadAsync(ahead[7]);
+        await rig.ReadAsync(ahead.First(frame => !held.Contains(frame.ObjectOffset)));
         gate.SetResult();
     }
 
