@@ -93,6 +93,7 @@ internal sealed class NbdConnection : IDisposable
         var handshake = new Handshake(_transport, input, _services);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
+        using IDisposable? attachment = device.Attach();
         _services.Log.Attached(_number, device.Info.Name);
         var transmission = new Transmission(
             _transport, input, device, handshake.Terms, _services, OnBroken, _aborted.Token);

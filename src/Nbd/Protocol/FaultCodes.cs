@@ -13,6 +13,8 @@ internal static class FaultCodes
         StorageFaultException { Kind: FaultKind.Corrupt } => NbdError.InputOutput,
         StorageFaultException { Kind: FaultKind.Full } => NbdError.NoSpace,
         StorageFaultException { Kind: FaultKind.Invalid } => NbdError.Invalid,
+        StorageFaultException { Kind: FaultKind.NotFound } => NbdError.Invalid,
+        StorageFaultException { Kind: FaultKind.Conflict } => NbdError.Invalid,
         StorageFaultException { Kind: FaultKind.Denied } => NbdError.NotPermitted,
         StorageFaultException { Kind: FaultKind.Closing } => NbdError.Shutdown,
 

@@ -10,6 +10,7 @@ namespace ZeroFlow.Pipeline.Device;
 /// <param name="Level">What FLUSH waits for.</param>
 /// <param name="IsReadOnly">Writes, trims and zeroing are refused.</param>
 /// <param name="Description">Free text for people, possibly empty.</param>
+/// <param name="Snapshot">What it is a snapshot of; null for an export.</param>
 public sealed record ExportInfo(
     ExportId Id,
     string Name,
@@ -17,4 +18,15 @@ public sealed record ExportInfo(
     int ChunkBytes,
     DurabilityLevel Level,
     bool IsReadOnly = false,
-    string Description = "");
+    string Description = "",
+    SnapshotInfo? Snapshot = null);
+
+/// <summary>Where a snapshot comes from.</summary>
+/// <param name="Of">The export that it was taken of.</param>
+/// <param name="Name">Its own name, the part behind the '@'.</param>
+/// <param name="CreatedAt">When it was asked for.</param>
+public sealed record SnapshotInfo(ExportId Of, string Name, DateTimeOffset CreatedAt)
+{
+    /// <summary>The name that a snapshot is served under: <c>export@snapshot</c>.</summary>
+    public static string NameOf(string export, string snapshot) => $"{export}@{snapshot}";
+}

@@ -20,6 +20,12 @@ public interface IBlockDevice
     ExportInfo Info { get; }
 
     /// <summary>
+    /// Counts a client in until the result is disposed: what would pull the export away from under a client is refused
+    /// meanwhile.
+    /// </summary>
+    IDisposable? Attach() => null;
+
+    /// <summary>
     /// Fills <paramref name="destination"/> with the bytes at <paramref name="offset"/>. Completes synchronously when
     /// all of them are in memory. The buffer is borrowed until the task completes.
     /// </summary>

@@ -18,6 +18,12 @@ public enum FaultKind
     /// <summary>The request or the configuration is wrong.</summary>
     Invalid,
 
+    /// <summary>What is asked for is not there.</summary>
+    NotFound,
+
+    /// <summary>The request is sound, but not in the present state: the name is taken, or clients are attached.</summary>
+    Conflict,
+
     /// <summary>The credentials do not allow it, or the passphrase is wrong.</summary>
     Denied,
 

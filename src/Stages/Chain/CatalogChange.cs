@@ -11,6 +11,11 @@ namespace ZeroFlow.Stages.Chain;
 [JsonDerivedType(typeof(CreateExport), "create-export")]
 [JsonDerivedType(typeof(SetLevel), "set-level")]
 [JsonDerivedType(typeof(AlterExport), "alter-export")]
+[JsonDerivedType(typeof(ResizeExport), "resize-export")]
+[JsonDerivedType(typeof(DeleteExport), "delete-export")]
+[JsonDerivedType(typeof(CreateSnapshots), "create-snapshots")]
+[JsonDerivedType(typeof(CreateClone), "create-clone")]
+[JsonDerivedType(typeof(RollBack), "roll-back")]
 internal abstract record CatalogChange
 {
     /// <summary>Makes an export. What has its default is left out, so that a program that does not know it can read the rest.</summary>
@@ -21,15 +26,25 @@ internal abstract record CatalogChange
         int ChunkBytes,
         DurabilityLevel Level,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool IsReadOnly = false,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null) : CatalogChange
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null) : CatalogChange
     {
         public static CreateExport From(ExportInfo info) => new(
             info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly,
-            info.Description.Length == 0 ? null : info.Description);
+            info.Description.Length == 0 ? null : info.Description,
+            info.Snapshot is { } origin
+                ? new SnapshotOrigin(origin.Of.Value, origin.Name, origin.CreatedAt.ToUnixTimeMilliseconds())
+                : null);
 
-        public ExportInfo ToInfo() =>
-            new(new ExportId(Id), Name, SizeBytes, ChunkBytes, Level, IsReadOnly, Description ?? "");
+        public ExportInfo ToInfo() => new(
+            new ExportId(Id), Name, SizeBytes, ChunkBytes, Level, IsReadOnly, Description ?? "",
+            Snapshot is { } origin
+                ? new SnapshotInfo(new ExportId(origin.Of), origin.Name, DateTimeOffset.FromUnixTimeMilliseconds(origin.CreatedUnixMs))
+                : null);
     }
+
+    /// <summary>Where a snapshot comes from. Stands in checkpoints only: the chain says it by <see cref="CreateSnapshots"/>.</summary>
+    public sealed record SnapshotOrigin(uint Of, string Name, long CreatedUnixMs);
 
     /// <summary>A change of an export that exists.</summary>
     public abstract record ExportChange(uint Id) : CatalogChange
@@ -60,6 +75,51 @@ internal abstract record CatalogChange
             Description = Description ?? info.Description,
         };
     }
+
+    /// <summary>
+    /// Changes the size. What lies beyond a smaller one was made zeros by the record before, so that growing again does
+    /// not bring it back.
+    /// </summary>
+    public sealed record ResizeExport(uint Id, long SizeBytes) : ExportChange(Id)
+    {
+        public override ExportInfo ApplyTo(ExportInfo info) => info with { SizeBytes = SizeBytes };
+    }
+
+    /// <summary>Deletes an export or a snapshot. Records of it that come later count for nothing.</summary>
+    public sealed record DeleteExport(uint Id) : CatalogChange;
+
+    /// <summary>Takes snapshots of one or more exports, all of this one point of the commit order.</summary>
+    public sealed record CreateSnapshots(string Name, long CreatedUnixMs, IReadOnlyList<SnapshotMember> Members) : CatalogChange
+    {
+        public static ExportInfo InfoOf(ExportInfo origin, uint id, string name, long createdUnixMs) => origin with
+        {
+            Id = new ExportId(id),
+            Name = SnapshotInfo.NameOf(origin.Name, name),
+            IsReadOnly = true,
+            Description = "",
+            Snapshot = new SnapshotInfo(origin.Id, name, DateTimeOffset.FromUnixTimeMilliseconds(createdUnixMs)),
+        };
+    }
+
+    /// <summary>One export of a group, and the identity of its snapshot.</summary>
+    public sealed record SnapshotMember(uint Id, uint Of);
+
+    /// <summary>Makes a writable export that begins as a snapshot is.</summary>
+    public sealed record CreateClone(uint Id, string Name, uint Of, DurabilityLevel Level) : CatalogChange
+    {
+        public ExportInfo ToInfo(ExportInfo snapshot) => snapshot with
+        {
+            Id = new ExportId(Id),
+            Name = Name,
+            Level = Level,
+            IsReadOnly = false,
+            Description = "",
+            Snapshot = null,
+        };
+    }
+
+    /// <summary>Makes an export what one of its snapshots is, its size too.</summary>
+    public sealed record RollBack(uint Id, uint To) : CatalogChange;
 
     public byte[] Encode() => JsonSerializer.SerializeToUtf8Bytes(this, CatalogJson.Default.CatalogChange);
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Keys;
@@ -39,9 +40,18 @@ internal static class Checkpoint
         };
         using var writer = new SealedBlockWriter(keys.CheckpointKey(salt), identity, codec);
         WriteTables(writer, state, folded, tables);
-        var moved = folded.Pages.ToLookup(static page => page.Slot.Map);
+        writer.WriteUInt32(state.LastExportId.Value);
         writer.WriteUInt32((uint)state.Exports.Count);
-        foreach (FrozenExport export in state.Exports) WriteExport(writer, export, moved[export.Map]);
+        var moved = folded.Pages.ToDictionary(static page => page.Slot, static page => page.Place);
+        FrozenExport? before = null;
+        foreach (FrozenExport export in InOrder(state.Exports))
+        {
+            // Relatives differ by little: each says where it is not like the one before it.
+            if (before?.Map.Family != export.Map.Family) before = null;
+            WriteExport(writer, export, before, moved);
+            before = export;
+        }
+
         return writer.Finish();
     }
 
@@ -65,10 +75,13 @@ internal static class Checkpoint
         using var reader = new SealedBlockReader(keys.CheckpointKey(identity.Salt), body, codec, name);
         var state = new StoreState(keys.StoreId, codec);
         ReadTables(reader, state.Tables, keys);
+        var lastExport = new ExportId(reader.ReadUInt32());
         uint exports = reader.ReadUInt32();
-        for (uint i = 0; i < exports; i++) ReadExport(reader, state);
+        CommittedExport? before = null;
+        var known = new Dictionary<Fragment, MapSlot>();
+        for (uint i = 0; i < exports; i++) before = ReadExport(reader, state, before, known);
         reader.ExpectEnd();
-        state.Restore(at, identity.Session, identity.LastSequence);
+        state.Restore(at, identity.Session, identity.LastSequence, lastExport);
         return state;
     }
 
@@ -131,22 +144,30 @@ internal static class Checkpoint
         }
     }
 
-    private static void WriteExport(SealedBlockWriter writer, FrozenExport export, IEnumerable<FoldedPage> moved)
+    // A family's exports, then its snapshots from the newest: neighbours are close in time.
+    private static IEnumerable<FrozenExport> InOrder(IReadOnlyList<FrozenExport> exports) => exports
+        .OrderBy(static export => export.Map.Family.Id.Value)
+        .ThenBy(static export => export.Info.Snapshot is not null)
+        .ThenBy(static export => export.Info.Snapshot?.Of.Value)
+        .ThenBy(static export => export.Info.Snapshot is null ? export.Info.Id.Value : uint.MaxValue - export.Info.Id.Value);
+
+    private static void WriteExport(
+        SealedBlockWriter writer, FrozenExport export, FrozenExport? before, Dictionary<SlotBase, Fragment> moved)
     {
         writer.WriteBytes(CatalogChange.CreateExport.From(export.Info).Encode());
-        var written = new HashSet<MapSlot>();
-        foreach (FoldedPage page in moved)
+        writer.WriteUInt32(export.Map.Family.Id.Value);
+        foreach ((int page, MapSlot? slot) in export.View.DifferencesFrom(before?.View))
         {
-            written.Add(page.Slot);
-            if (page.Place.Table != 0) WritePage(writer, page.Slot.Page, page.Place);
-        }
+            Fragment place = PlaceOf(slot);
 
-        foreach (MapSlot slot in export.Map.StoredPages())
-        {
-            if (!written.Contains(slot)) WritePage(writer, slot.Page, slot.Base);
+            // Slots that differ need not be stored: one without a page is like none.
+            if (place.Table != 0 || (before is not null && PlaceOf(before.View[page]).Table != 0)) WritePage(writer, page, place);
         }
 
         writer.WriteUInt32(EndOfPages);
+
+        Fragment PlaceOf(MapSlot? slot) =>
+            slot?.Base is { } below && moved.TryGetValue(below, out Fragment place) ? place : slot?.Place ?? default;
     }
 
     private static void WritePage(SealedBlockWriter writer, int page, Fragment place)
@@ -155,18 +176,34 @@ internal static class Checkpoint
         writer.Write(MemoryMarshal.AsBytes(new ReadOnlySpan<Fragment>(in place)));
     }
 
-    private static void ReadExport(SealedBlockReader reader, StoreState state)
+    private static CommittedExport ReadExport(
+        SealedBlockReader reader, StoreState state, CommittedExport? before, Dictionary<Fragment, MapSlot> known)
     {
         if (CatalogChange.Decode(reader.ReadBytes(CatalogBytesMax)) is not CatalogChange.CreateExport created)
             throw reader.Damaged();
-        CommittedExport export = state.AddExport(created.ToInfo());
+        ExportInfo info = created.ToInfo();
+        var family = new ExportId(reader.ReadUInt32());
+        CommittedMap map;
+        if (before?.Map.Family.Id == family)
+        {
+            map = before.Map.Fork(default);
+            map.Grow(info.SizeBytes);
+        }
+        else
+        {
+            map = new CommittedMap(state.Tables, state.Pages, family, info.SizeBytes);
+            known.Clear();
+        }
+
         for (uint page = reader.ReadUInt32(); page != EndOfPages; page = reader.ReadUInt32())
         {
             Fragment place = default;
             reader.Read(MemoryMarshal.AsBytes(new Span<Fragment>(ref place)));
             bool isPage = place.Table > 0 && state.Tables[place.Table] is { Kind: ChainObjectKind.MapPages } &&
                           place is { PlainBytes: > 0, Skipped: 0 };
-            if (!isPage || !export.Map.TryRestore(page, place)) throw reader.Damaged();
+            if ((!isPage && place != default) || !map.TryRestore(page, place, known)) throw reader.Damaged();
         }
+
+        return state.AddExport(info, map);
     }
 }

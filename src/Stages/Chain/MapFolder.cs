@@ -10,7 +10,7 @@ using ZeroFlow.Stages.Tables;
 namespace ZeroFlow.Stages.Chain;
 
 /// <summary>A new version of a page: where it is, and what it says if it was in memory before.</summary>
-internal readonly record struct FoldedPage(MapSlot Slot, Fragment Place, MapPage? Resident);
+internal readonly record struct FoldedPage(SlotBase Slot, Fragment Place, MapPage? Resident);
 
 /// <summary>What folding a frozen state has made.</summary>
 /// <param name="Pages">The new pages, whose objects are in the bucket.</param>
@@ -32,6 +32,9 @@ internal sealed class MapFolder
 
     // What one checkpoint moves at most for that reason alone.
     private const long MovedBytesMax = 16L * 1024 * 1024;
+
+    // Released pages that are in memory at once: a few MiB, in few requests.
+    private const int PagesReadAtOnce = 256;
 
     private readonly TableRegistry _tables;
     private readonly StoreKeys _keys;
@@ -63,14 +66,16 @@ internal sealed class MapFolder
         var pages = new List<FoldedPage>();
         var live = new Dictionary<int, long>();
         var objects = new HashSet<int>();
-        HashSet<int> leaving = SparseObjects();
+        var discounted = new HashSet<StoredPage>();
         long bytes = 0;
         MapObjectWriter? writer = null;
         try
         {
-            foreach ((FrozenExport export, MapSlot slot) in Due(state, leaving))
+            await DiscountAsync(state.Released, live, cancellation);
+            foreach (SlotBase slot in state.Due)
             {
-                await FoldAsync(export, slot, live, cancellation);
+                bool isLast = slot.Stored is { } stored && state.Replaced.Contains(stored) && discounted.Add(stored);
+                await FoldAsync(slot, isLast, live, cancellation);
                 if (_pieces.Count == 0)
                 {
                     pages.Add(new FoldedPage(slot, default, null));
@@ -80,7 +85,7 @@ internal sealed class MapFolder
                 int plainBytes = _pieces.Count * MapPiece.Bytes;
                 if (writer is not null && !writer.HasRoomFor(plainBytes)) bytes += await EndObjectAsync(writer);
                 if (writer?.HasRoomFor(plainBytes) != true) writer = NewObject(state, plainBytes);
-                writer.Add(export.Info.Id, slot, CollectionsMarshal.AsSpan(_pieces));
+                writer.Add(slot, CollectionsMarshal.AsSpan(_pieces));
             }
 
             if (writer is not null) bytes += await EndObjectAsync(writer);
@@ -101,22 +106,8 @@ internal sealed class MapFolder
         }
     }
 
-    // The changed pages of each export in order, and with them pages that are to leave a sparse object.
-    private static IEnumerable<(FrozenExport Export, MapSlot Slot)> Due(FrozenState state, HashSet<int> leaving)
-    {
-        foreach (FrozenExport export in state.Exports)
-        {
-            foreach (MapSlot slot in export.Changed) yield return (export, slot);
-            if (leaving.Count == 0) continue;
-            var changed = export.Changed.ToHashSet();
-            foreach (MapSlot slot in export.Map.StoredPages())
-            {
-                if (leaving.Contains(slot.Base.Table) && !changed.Contains(slot)) yield return (export, slot);
-            }
-        }
-    }
-
-    private HashSet<int> SparseObjects()
+    /// <summary>Objects so sparse that their pages are to be stored anew, with the next checkpoint.</summary>
+    public HashSet<int> SparseObjects()
     {
         var sparse = new HashSet<int>();
         long moved = 0;
@@ -131,27 +122,46 @@ internal sealed class MapFolder
         return sparse;
     }
 
-    // Leaves the pieces of the slot's new page in the folder's list.
-    private async Task FoldAsync(
-        FrozenExport export, MapSlot slot, Dictionary<int, long> live, CancellationToken cancellation)
+    // Leaves the pieces of the new page in the folder's list. The old page no longer counts when nobody else has it.
+    private async Task FoldAsync(SlotBase slot, bool isLast, Dictionary<int, long> live, CancellationToken cancellation)
     {
         // Looked at once: the cache may drop it at any moment.
-        MapPage? resident = slot.Resident;
-        BufferLease? lease = resident is null ? await export.Map.ReadBaseAsync(slot, cancellation) : null;
+        StoredPage? stored = slot.Stored;
+        MapPage? resident = stored?.Resident;
+        BufferLease? lease = stored is not null && resident is null
+            ? await slot.Family.Pages.ReadAsync(stored, cancellation)
+            : null;
         try
         {
-            ReadOnlySpan<MapPiece> below = lease is not null
-                ? MapPages.PiecesOf(lease, export.Info.Id, slot.Start)
-                : resident is not null ? resident.Pieces : [];
+            ReadOnlySpan<MapPiece> below = lease is not null ? MapPages.PiecesOf(lease, stored!) : resident is not null ? resident.Pieces : [];
             MapPage.Fold(slot.IsFrozenCleared ? [] : below, slot.Frozen, slot.Start, _pieces);
-            if (slot.Base.Table != 0) Add(live, slot.Base.Table, -slot.Base.PlainBytes);
-            Count(live, below, -1);
+            if (isLast) Discount(live, stored!, below);
             Count(live, CollectionsMarshal.AsSpan(_pieces), 1);
         }
         finally
         {
             lease?.Release();
         }
+    }
+
+    private static async Task DiscountAsync(
+        IReadOnlyList<StoredPage> released, Dictionary<int, long> live, CancellationToken cancellation)
+    {
+        foreach (StoredPage[] batch in released.Chunk(PagesReadAtOnce))
+        {
+            BufferLease?[] leases = await batch[0].Family.Pages.ReadManyAsync(batch, cancellation);
+            for (int i = 0; i < batch.Length; i++)
+            {
+                Discount(live, batch[i], MapPages.PiecesOf(leases[i]!, batch[i]));
+                leases[i]!.Release();
+            }
+        }
+    }
+
+    private static void Discount(Dictionary<int, long> live, StoredPage page, ReadOnlySpan<MapPiece> pieces)
+    {
+        Add(live, page.Place.Table, -page.Place.PlainBytes);
+        Count(live, pieces, -1);
     }
 
     private MapObjectWriter NewObject(FrozenState state, int firstPageBytes)

@@ -1,4 +1,3 @@
-using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Map;
@@ -52,10 +51,10 @@ internal sealed class MapObjectWriter : IDisposable
         !_isDisposed && _body.Length - ObjectBytes >= pageBytes + FrameSealer.TagBytes;
 
     /// <summary>Adds the new page of a slot. It stays in memory if the older version was there.</summary>
-    public void Add(ExportId export, MapSlot slot, ReadOnlySpan<MapPiece> pieces)
+    public void Add(SlotBase slot, ReadOnlySpan<MapPiece> pieces)
     {
         ReadOnlySpan<byte> plain = MapPage.Encode(pieces);
-        MapPage? resident = slot.Resident is null ? null : new MapPage(pieces.ToArray());
+        MapPage? resident = slot.Stored?.Resident is null ? null : new MapPage(pieces.ToArray());
         Span<byte> room = _body.Span[ObjectBytes..];
         int encoded = _codec.TryCompress(plain, room[..plain.Length], 1);
         FrameEncoding encoding = encoded > 0 ? FrameEncoding.Zstd : FrameEncoding.Raw;
@@ -66,7 +65,7 @@ internal sealed class MapObjectWriter : IDisposable
         }
 
         int sealedBytes = encoded + FrameSealer.TagBytes;
-        var entry = new TableEntry(TableEntryKind.Frame, encoding, export, slot.Start, plain.Length, sealedBytes);
+        var entry = new TableEntry(TableEntryKind.Frame, encoding, slot.Family.Id, slot.Start, plain.Length, sealedBytes);
         _sealer.Seal(_pages.Count, entry, room[..sealedBytes]);
         _pages.Add((new FoldedPage(slot, default, resident), ObjectBytes, sealedBytes, encoding, plain.Length));
         ObjectBytes += sealedBytes;

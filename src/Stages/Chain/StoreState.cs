@@ -17,8 +17,11 @@ internal sealed record CommittedExport(ExportInfo Info, CommittedMap Map);
 /// </summary>
 internal sealed class StoreState
 {
-    private readonly SortedDictionary<uint, CommittedExport> _exports = [];
+    private readonly ConcurrentDictionary<uint, CommittedExport> _exports = new();
     private readonly ConcurrentDictionary<uint, CommittedMap> _prepared = new();
+
+    // Those that lost a member since the last checkpoint.
+    private readonly HashSet<MapFamily> _families = [];
 
     public StoreState(Guid storeId, IChunkCodec codec) => Tables = new TableRegistry(storeId, codec);
 
@@ -42,7 +45,11 @@ internal sealed class StoreState
     /// <summary>Tables applied since the checkpoint that this state began with.</summary>
     public int TablesApplied { get; private set; }
 
-    public IReadOnlyCollection<CommittedExport> Exports => _exports.Values;
+    /// <summary>The highest identity that any export or snapshot ever had: none is given twice.</summary>
+    public ExportId LastExportId { get; private set; }
+
+    /// <summary>The exports and snapshots, in the order of their identities. Thread-safe.</summary>
+    public IReadOnlyList<CommittedExport> Exports => [.. _exports.OrderBy(static pair => pair.Key).Select(static pair => pair.Value)];
 
     /// <summary>Applies the next table of the chain.</summary>
     /// <returns>The ordinal that the registry gave it.</returns>
@@ -58,20 +65,8 @@ internal sealed class StoreState
         }
 
         int ordinal = Tables.Add(info);
-        foreach (CatalogRecord record in index.Catalog) Apply(CatalogChange.Decode(record.Change));
-        long objectOffset = TableIdentity.Bytes;
-        int frame = 0;
-        foreach (TableEntry entry in index.Entries)
-        {
-            if (!_exports.TryGetValue(entry.Export.Value, out CommittedExport? export) ||
-                !entry.Range.FitsIn(export.Info.SizeBytes))
-                throw StorageFaultException.Corrupt($"Table {at} holds {entry.Range} of export {entry.Export}, which is not there.");
-            export.Map.Apply(entry, ordinal, frame, objectOffset, at with { Number = at.Number - entry.TablesBack });
-            if (!entry.HasFrame) continue;
-            objectOffset += entry.SealedBytes;
-            frame++;
-        }
-
+        foreach (CatalogRecord record in index.Catalog) Apply(CatalogChange.Decode(record.Change), at);
+        Apply(index.Entries, ordinal, at);
         TablesApplied++;
         LastSequence = info.LastSequence;
         Position = at;
@@ -89,34 +84,66 @@ internal sealed class StoreState
     /// <summary>
     /// Holds the state still for a checkpoint. Between two tables, and only when the last frozen state is installed.
     /// </summary>
-    public FrozenState Freeze() => new(
-        Position, Session, LastSequence, Tables.LastOrdinal,
-        [.. _exports.Values.Select(export => new FrozenExport(export.Info, export.Map, export.Map.Freeze()))]);
+    /// <param name="sparse">Objects whose pages are to be stored anew.</param>
+    public FrozenState Freeze(IReadOnlySet<int> sparse)
+    {
+        IReadOnlyList<CommittedExport> exports = Exports;
+        var due = new List<SlotBase>();
+        var released = new List<StoredPage>();
+        foreach (MapFamily family in Families())
+        {
+            family.Freeze(due);
+            released.AddRange(family.TakeReleased());
+        }
+
+        if (sparse.Count > 0)
+        {
+            var known = due.ToHashSet();
+            due.AddRange(exports
+                .SelectMany(static export => export.Map.StoredPages())
+                .Where(slot => sparse.Contains(slot.Place.Table) && known.Add(slot.Base!))
+                .Select(static slot => slot.Base!));
+        }
+
+        due.Sort(static (a, b) => (a.Family.Id.Value, a.Page).CompareTo((b.Family.Id.Value, b.Page)));
+        IEnumerable<StoredPage> replaced = due
+            .Where(static slot => slot.Stored is not null)
+            .GroupBy(static slot => slot.Stored!)
+            .Where(static owners => owners.Count() == owners.Key.Owners)
+            .Select(static owners => owners.Key);
+        return new FrozenState(
+            Position, Session, LastSequence, Tables.LastOrdinal, LastExportId,
+            [.. exports.Select(static export => new FrozenExport(export.Info, export.Map, export.Map.View()))],
+            due, replaced.ToHashSet(), released);
+    }
 
     /// <summary>The frozen state's changes are in stored pages, named by a stored checkpoint.</summary>
     public void Install(FoldedMap folded)
     {
-        foreach (FoldedPage page in folded.Pages) page.Slot.Map.Install(page.Slot, page.Place, page.Resident);
+        foreach (FoldedPage page in folded.Pages) page.Slot.Family.Install(page.Slot, page.Place, page.Resident);
         foreach (var (ordinal, bytes) in folded.Live) Tables[ordinal]?.AddLive(bytes);
     }
 
     /// <summary>Restores the scalars of a checkpoint.</summary>
-    public void Restore(ChainPosition position, Guid session, Sequence lastSequence)
+    public void Restore(ChainPosition position, Guid session, Sequence lastSequence, ExportId lastExport)
     {
+        LastExportId = lastExport;
         Position = StartedFrom = position;
         Session = session;
         LastSequence = lastSequence;
     }
 
+    /// <summary>An export or snapshot by its identity. Thread-safe.</summary>
     public CommittedExport? Find(ExportId id) => _exports.GetValueOrDefault(id.Value);
 
-    /// <summary>Adds an export to the committed state.</summary>
-    public CommittedExport AddExport(ExportInfo info)
+    /// <summary>The identity that frames of an export are sealed for. Thread-safe.</summary>
+    public ExportId FamilyOf(ExportId id) => Find(id)?.Map.Family.Id ?? id;
+
+    /// <summary>Adds an export or snapshot to the committed state.</summary>
+    public CommittedExport AddExport(ExportInfo info, CommittedMap map)
     {
-        if (!_prepared.TryRemove(info.Id.Value, out CommittedMap? map)) map = NewMap(info);
-        var export = new CommittedExport(info, map);
-        _exports[info.Id.Value] = export;
-        return export;
+        LastExportId = new ExportId(Math.Max(LastExportId.Value, info.Id.Value));
+        return _exports[info.Id.Value] = new CommittedExport(info, map);
     }
 
     /// <summary>
@@ -127,16 +154,99 @@ internal sealed class StoreState
 
     private CommittedMap NewMap(ExportInfo info) => new(Tables, Pages, info.Id, info.SizeBytes);
 
-    private void Apply(CatalogChange change)
+    // A family whose members are all deleted is kept until a checkpoint has discounted its pages.
+    private MapFamily[] Families()
+    {
+        foreach (CommittedExport export in _exports.Values) _families.Add(export.Map.Family);
+        MapFamily[] all = [.. _families.OrderBy(static family => family.Id.Value)];
+        _families.Clear();
+        return all;
+    }
+
+    private void Apply(IReadOnlyList<TableEntry> entries, int ordinal, ChainPosition at)
+    {
+        var frames = new List<(TableEntry Entry, long Offset)>();
+        long objectOffset = TableIdentity.Bytes;
+        foreach (TableEntry entry in entries)
+        {
+            TableEntry line = entry;
+            int frame = frames.Count;
+            long offset = objectOffset;
+            if (entry.HasFrame)
+            {
+                frames.Add((entry, objectOffset));
+                objectOffset += entry.SealedBytes;
+            }
+            else if (entry.Kind == TableEntryKind.SettledAgain)
+            {
+                frame = entry.SealedBytes;
+                if ((uint)frame >= (uint)frames.Count) throw StorageFaultException.Corrupt($"Table {at} names its frame {frame}, which is not there.");
+                (TableEntry source, offset) = frames[frame];
+                if (source.Range != entry.Range) throw StorageFaultException.Corrupt($"Table {at} names its frame {frame} for {entry.Range}, which it is not.");
+                line = entry with { Encoding = source.Encoding, SealedBytes = source.SealedBytes };
+            }
+
+            if (!_exports.TryGetValue(entry.Export.Value, out CommittedExport? export))
+            {
+                // Written or settled before the export was deleted, and committed after it.
+                if (entry.Export.Value <= LastExportId.Value) continue;
+                throw StorageFaultException.Corrupt($"Table {at} holds {entry.Range} of export {entry.Export}, which is not there.");
+            }
+
+            // What raced with a shrinking of the export ends where the export does.
+            BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
+            if (!range.IsEmpty)
+                export.Map.Apply(line, range, ordinal, frame, offset, at with { Number = at.Number - entry.TablesBack });
+        }
+    }
+
+    private void Apply(CatalogChange change, ChainPosition at)
     {
         switch (change)
         {
             case CatalogChange.CreateExport create when !_exports.ContainsKey(create.Id):
-                AddExport(create.ToInfo());
+                ExportInfo info = create.ToInfo();
+                if (!_prepared.TryRemove(create.Id, out CommittedMap? map)) map = NewMap(info);
+                AddExport(info, map);
                 break;
             case CatalogChange.ExportChange alter when _exports.TryGetValue(alter.Id, out CommittedExport? export):
-                _exports[alter.Id] = export with { Info = alter.ApplyTo(export.Info) };
+                Alter(export, alter.ApplyTo(export.Info));
                 break;
+            case CatalogChange.DeleteExport delete when _exports.TryRemove(delete.Id, out CommittedExport? export):
+                _families.Add(export.Map.Family);
+                export.Map.Drop();
+                break;
+            case CatalogChange.CreateSnapshots snapshots:
+                foreach (CatalogChange.SnapshotMember member in snapshots.Members)
+                {
+                    if (!_exports.TryGetValue(member.Of, out CommittedExport? origin)) continue;
+                    AddExport(
+                        CatalogChange.CreateSnapshots.InfoOf(origin.Info, member.Id, snapshots.Name, snapshots.CreatedUnixMs),
+                        origin.Map.Fork(at));
+                }
+
+                break;
+            case CatalogChange.CreateClone clone when _exports.TryGetValue(clone.Of, out CommittedExport? snapshot):
+                AddExport(clone.ToInfo(snapshot.Info), snapshot.Map.Fork(at));
+                break;
+            case CatalogChange.RollBack back when _exports.TryGetValue(back.Id, out CommittedExport? export) &&
+                                                  _exports.TryGetValue(back.To, out CommittedExport? target):
+                _exports[back.Id] = new CommittedExport(
+                    export.Info with { SizeBytes = target.Info.SizeBytes }, target.Map.Fork(at));
+                export.Map.Drop();
+                break;
+        }
+    }
+
+    private void Alter(CommittedExport export, ExportInfo info)
+    {
+        export.Map.Grow(info.SizeBytes);
+        _exports[info.Id.Value] = export with { Info = info };
+        if (info.Name == export.Info.Name) return;
+        foreach (CommittedExport other in _exports.Values)
+        {
+            if (other.Info.Snapshot is { } origin && origin.Of == info.Id)
+                _exports[other.Info.Id.Value] = other with { Info = other.Info with { Name = SnapshotInfo.NameOf(info.Name, origin.Name) } };
         }
     }
 }

@@ -1,9 +1,6 @@
-using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
-using ZeroFlow.Stages.Chain;
-using ZeroFlow.Stages.Map;
 
 namespace ZeroFlow.Stages.Engine;
 
@@ -14,14 +11,12 @@ namespace ZeroFlow.Stages.Engine;
 public sealed class BlockStore : IExportDirectory, IAsyncDisposable
 {
     private readonly StoreRuntime _runtime;
-    private readonly ConcurrentDictionary<string, ExportDevice> _byName = new(StringComparer.Ordinal);
-    private readonly SemaphoreSlim _catalogTurn = new(1);
-    private uint _lastExportId;
+    private readonly ExportCatalog _catalog;
 
-    internal BlockStore(StoreRuntime runtime, IEnumerable<ExportDevice> exports)
+    internal BlockStore(StoreRuntime runtime, ExportCatalog catalog)
     {
         _runtime = runtime;
-        foreach (ExportDevice export in exports) Add(export);
+        _catalog = catalog;
     }
 
     /// <summary>Completes with the cause when the store must stop: fenced, or its WAL failed. Reads go on.</summary>
@@ -43,50 +38,29 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
         new StoreOpening(options, parts).RunAsync(cancellation);
 
     /// <inheritdoc/>
-    public IReadOnlyList<ExportInfo> List() =>
-        [.. _byName.Values.Select(e => e.Info).OrderBy(e => e.Name, StringComparer.Ordinal)];
+    public IReadOnlyList<ExportInfo> List() => _catalog.List();
 
     /// <inheritdoc/>
-    public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device)
-    {
-        device = _byName.TryGetValue(name, out ExportDevice? export)
-            ? export
-            : name.Length == 0 && _byName.Count == 1 ? _byName.Values.FirstOrDefault() : null;
-        return device is not null;
-    }
+    public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device) => _catalog.TryOpen(name, out device);
+
+    /// <summary>Clients that are attached to an export or snapshot now.</summary>
+    /// <exception cref="StorageFaultException">There is none of that name.</exception>
+    public int AttachedTo(string name) => _catalog.AttachedTo(name);
 
     /// <summary>
-    /// Makes sure that an export exists: creates it when it is missing, and changes its level when that differs.
-    /// Durable in the WAL when the task completes.
+    /// Makes sure that an export exists: creates it when it is missing; one that exists keeps its size, and gets the
+    /// level when one is given. Durable in the WAL when the task completes.
     /// </summary>
-    /// <exception cref="StorageFaultException">It exists with another size, or the name or size is not acceptable.</exception>
-    public async Task<ExportInfo> EnsureExportAsync(
-        string name, long sizeBytes, DurabilityLevel level, CancellationToken cancellation)
-    {
-        ExportRules.Check(name, sizeBytes);
-        await _catalogTurn.WaitAsync(cancellation);
-        try
-        {
-            if (_byName.TryGetValue(name, out ExportDevice? existing))
-            {
-                ExportRules.CheckSame(existing.Info, sizeBytes);
-                if (existing.Info.Level != level) await AlterAsync(existing, new ExportPatch { Level = level }, cancellation);
-                return existing.Info;
-            }
+    /// <exception cref="StorageFaultException">The name or size is not acceptable.</exception>
+    public Task<ExportInfo> EnsureExportAsync(
+        string name, long sizeBytes, DurabilityLevel? level, CancellationToken cancellation) =>
+        _catalog.EnsureAsync(name, sizeBytes, level, cancellation);
 
-            var create = new CatalogChange.CreateExport(
-                _lastExportId + 1, name, sizeBytes, _runtime.Options.ChunkBytes, level);
-            ExportInfo info = create.ToInfo();
-            CommittedMap map = _runtime.PrepareMap(info);
-            await _runtime.Front.ChangeCatalogAsync(
-                create.Encode(), () => Add(_runtime.NewExport(info, map, new Memtable())), cancellation);
-            return _byName[name].Info;
-        }
-        finally
-        {
-            _catalogTurn.Release();
-        }
-    }
+    /// <summary>Creates an export. Durable in the WAL when the task completes; clients can attach at once.</summary>
+    /// <exception cref="StorageFaultException">The name is taken, or the name or size is not acceptable.</exception>
+    public Task<ExportInfo> CreateExportAsync(
+        string name, long sizeBytes, DurabilityLevel level, CancellationToken cancellation) =>
+        _catalog.CreateAsync(name, sizeBytes, level, cancellation);
 
     /// <summary>
     /// Changes an export; asking for what it is already changes nothing. When the task completes, the change is as
@@ -95,29 +69,69 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     /// <exception cref="StorageFaultException">
     /// There is no such export, another one has the new name, or a value is not acceptable.
     /// </exception>
-    public async Task<ExportInfo> AlterExportAsync(string name, ExportPatch patch, CancellationToken cancellation)
-    {
-        if (patch.Name is { } newName) ExportRules.CheckName(newName);
-        if (patch.Description is { } description) ExportRules.CheckDescription(description);
-        ExportInfo after;
-        await _catalogTurn.WaitAsync(cancellation);
-        try
-        {
-            if (!_byName.TryGetValue(name, out ExportDevice? export))
-                throw new StorageFaultException(FaultKind.Invalid, $"There is no export '{name}'.");
-            if (patch.Name is { } wanted && wanted != name && _byName.ContainsKey(wanted))
-                throw new StorageFaultException(FaultKind.Invalid, $"There is an export '{wanted}' already.");
-            after = await AlterAsync(export, patch, cancellation);
-        }
-        finally
-        {
-            _catalogTurn.Release();
-        }
+    public Task<ExportInfo> AlterExportAsync(string name, ExportPatch patch, CancellationToken cancellation) =>
+        _catalog.AlterAsync(name, patch, cancellation);
 
-        // Outside the turn: with the bucket away this waits, and must not hold up changes that need no bucket.
-        await _runtime.Front.FlushAsync(after.Level, cancellation);
-        return after;
-    }
+    /// <summary>
+    /// Changes the size. Growing is done under attached clients, which may use the new size once they know it; shrinking
+    /// loses what lies beyond the new end, has to be allowed, and is refused while clients are attached. As durable as a
+    /// FLUSH of the export when the task completes.
+    /// </summary>
+    /// <exception cref="StorageFaultException">There is no such export, or it cannot have that size.</exception>
+    public Task<ExportInfo> ResizeExportAsync(
+        string name, long sizeBytes, bool allowShrink, CancellationToken cancellation) =>
+        _catalog.ResizeAsync(name, sizeBytes, allowShrink, cancellation);
+
+    /// <summary>
+    /// Deletes an export or a snapshot; its space comes back by and by. An export that has snapshots, or clients
+    /// attached, is deleted by <paramref name="force"/> only: then its snapshots go with it, and clients are refused.
+    /// Clones stay whole in any case. As durable as a FLUSH of the export when the task completes.
+    /// </summary>
+    /// <exception cref="StorageFaultException">There is none of that name, or it is in use.</exception>
+    public Task DeleteExportAsync(string name, bool force, CancellationToken cancellation) =>
+        _catalog.DeleteAsync(name, force, cancellation);
+
+    /// <summary>
+    /// Takes snapshots of exports, all of one point of the commit order: each holds every write that was answered before
+    /// the call. They are served read-only as <c>export@snapshot</c>. Completes once they are published, and can be
+    /// opened; the point itself is fixed, and durable in the WAL, at once.
+    /// </summary>
+    /// <param name="exports">Names of exports; none for all of the store.</param>
+    /// <param name="snapshot">The snapshots' own name.</param>
+    /// <param name="cancellation">Gives up the wait; what was journaled takes effect all the same.</param>
+    /// <exception cref="StorageFaultException">There is no such export, or the name is taken or not acceptable.</exception>
+    public Task<IReadOnlyList<ExportInfo>> CreateSnapshotsAsync(
+        IReadOnlyCollection<string> exports, string snapshot, CancellationToken cancellation) =>
+        _catalog.SnapshotAsync(exports, snapshot, cancellation);
+
+    /// <summary>
+    /// Makes a writable export that begins as a snapshot is, at no cost in data. From then on neither knows the other.
+    /// Completes once it is published, and can be opened.
+    /// </summary>
+    /// <param name="snapshot">The snapshot, as <c>export@snapshot</c>.</param>
+    /// <param name="name">The new export.</param>
+    /// <param name="level">Its durability level; that of the snapshot's export when null.</param>
+    /// <param name="cancellation">Gives up the wait; what was journaled takes effect all the same.</param>
+    /// <exception cref="StorageFaultException">There is no such snapshot, or the name is taken or not acceptable.</exception>
+    public Task<ExportInfo> CloneAsync(
+        string snapshot, string name, DurabilityLevel? level, CancellationToken cancellation) =>
+        _catalog.CloneAsync(snapshot, name, level, cancellation);
+
+    /// <summary>
+    /// Makes an export what one of its snapshots is, its size too; what it was is lost, unless another snapshot has it.
+    /// Refused while clients are attached; with <paramref name="force"/> they are refused from then on, and have to attach
+    /// anew. Completes once it is published, and can be opened again.
+    /// </summary>
+    /// <param name="snapshot">The snapshot, as <c>export@snapshot</c>.</param>
+    /// <param name="force">Does it under attached clients.</param>
+    /// <param name="cancellation">Gives up the wait; what was journaled takes effect all the same.</param>
+    /// <exception cref="StorageFaultException">There is no such snapshot, or clients are attached.</exception>
+    public Task<ExportInfo> RollBackAsync(string snapshot, bool force, CancellationToken cancellation) =>
+        _catalog.RollBackAsync(snapshot, force, cancellation);
+
+    /// <summary>Makes every answered operation on every export durable at <paramref name="level"/>.</summary>
+    public Task FlushAsync(DurabilityLevel level, CancellationToken cancellation) =>
+        _runtime.Front.FlushAsync(level, cancellation).AsTask();
 
     /// <summary>
     /// Stops: refuses new operations, syncs the WAL, and publishes what it can within <paramref name="timeout"/>. What
@@ -129,33 +143,6 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _runtime.DisposeAsync();
-        _catalogTurn.Dispose();
-    }
-
-    private async Task<ExportInfo> AlterAsync(ExportDevice export, ExportPatch patch, CancellationToken cancellation)
-    {
-        ExportInfo before = export.Info;
-        var change = new CatalogChange.AlterExport(
-            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description);
-        if (change.ApplyTo(before) == before) return before;
-        await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => Apply(export, change), cancellation);
-        return export.Info;
-    }
-
-    // The new name comes before the old one goes: at no moment is the export not to be found.
-    private void Apply(ExportDevice export, CatalogChange.AlterExport change)
-    {
-        string before = export.Info.Name;
-        export.Apply(change);
-        string after = export.Info.Name;
-        if (after == before) return;
-        _byName[after] = export;
-        _byName.TryRemove(before, out _);
-    }
-
-    private void Add(ExportDevice export)
-    {
-        _byName[export.Info.Name] = export;
-        _lastExportId = Math.Max(_lastExportId, export.Info.Id.Value);
+        _catalog.Dispose();
     }
 }

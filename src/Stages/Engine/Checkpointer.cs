@@ -127,9 +127,10 @@ internal sealed partial class Checkpointer
     {
         if (_frozen is null)
         {
+            HashSet<int> sparse = _folder.SparseObjects();
             using (await _turn.TakeAsync(cancellation))
             {
-                _frozen = _state.Freeze();
+                _frozen = _state.Freeze(sparse);
                 Volatile.Write(ref _tablesSince, 0);
                 Volatile.Write(ref _bytesSince, 0);
             }
@@ -158,6 +159,7 @@ internal sealed partial class Checkpointer
         await _objects.TryCreateAsync(ChainNames.Checkpoint(frozen.Position), _root, cancellation);
         LastStored = frozen.Position;
         _state.Install(folded);
+        frozen.Drop();
         _lastBytes = _root.Length + folded.Bytes;
         LogStored(frozen.Position.ToString(), _root.Length, folded.Pages.Count, folded.Bytes);
         _frozen = null;

@@ -1,3 +1,4 @@
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Reading;
@@ -37,6 +38,17 @@ internal sealed class CompressStage
             at += sealedBytes;
         }
 
+        foreach ((int frame, ExportId map) in draft.Settled?.Again ?? [])
+        {
+            draft.Entries.Add(draft.Entries[frame] with
+            {
+                Kind = TableEntryKind.SettledAgain,
+                Encoding = FrameEncoding.Raw,
+                Export = map,
+                SealedBytes = frame,
+            });
+        }
+
         draft.Entries.AddRange(draft.Zeros);
         draft.BodyBytes = at;
         draft.ReleasePayloads();
@@ -63,7 +75,7 @@ internal sealed class CompressStage
     private static int BodyBytesMax(TableDraft draft)
     {
         long frames = draft.Plans.Sum(p => (long)p.Length + FrameSealer.TagBytes);
-        long index = draft.Index!.PlainBytes + (long)(draft.Plans.Count + draft.Zeros.Count) * TableEntry.Bytes;
+        long index = draft.Index!.PlainBytes + (long)(draft.Plans.Count + draft.Zeros.Count + (draft.Settled?.Again.Count ?? 0)) * TableEntry.Bytes;
         return checked((int)(TableIdentity.Bytes + frames + index + FrameSealer.TagBytes + TableFooter.Bytes));
     }
 

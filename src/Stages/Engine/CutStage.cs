@@ -50,6 +50,7 @@ internal sealed class CutStage : IDisposable
     private long _openedAt;
     private int _urgentInFlight;
     private bool _barrierWaits;
+    private bool _catalogWaits;
     private volatile bool _idle;
 
     public CutStage(
@@ -160,7 +161,7 @@ internal sealed class CutStage : IDisposable
                 if (ended) return;
                 await IdleAsync(cancellation);
             }
-            else if (IsFull || ended || rest <= TimeSpan.Zero)
+            else if (IsFull || ended || _catalogWaits || rest <= TimeSpan.Zero)
             {
                 await CloseAsync(isUrgent: false, cancellation);
             }
@@ -190,8 +191,12 @@ internal sealed class CutStage : IDisposable
 
     private void Pull()
     {
-        while (!IsFull && _queue.Reader.TryRead(out CutItem item))
+        while (!IsFull && _queue.Reader.TryPeek(out CutItem item))
         {
+            // A change of the catalog takes effect at the beginning of its table: what came before is cut first.
+            _catalogWaits = item.Record?.CatalogChange is not null && _open.Count > 0 && _open[^1].CatalogChange is null;
+            if (_catalogWaits) return;
+            _queue.Reader.TryRead(out item);
             if (item.Record is not { } record)
             {
                 _barrierWaits = true;
@@ -253,6 +258,7 @@ internal sealed class CutStage : IDisposable
 
         // A barrier that was pulled is behind the records that it covers: they are in this cut or an earlier one.
         _barrierWaits = false;
+        _catalogWaits = false;
         if (isUrgent) Interlocked.Increment(ref _urgentInFlight);
         await GatherAsync(draft, cancellation);
         _meter.End(draft.PlainBytes, _time.GetElapsedTime(started));

@@ -25,6 +25,8 @@ internal sealed class ExportDevice : IBlockDevice
     private readonly Lock _planLock = new();
     private readonly Stack<ReadPlan> _plans = new();
     private volatile ExportInfo _info;
+    private volatile bool _isClosed;
+    private int _attached;
 
     public ExportDevice(ExportInfo info, CommittedMap committed, Memtable memtable, WriteFront front, ReadParts parts)
     {
@@ -47,6 +49,18 @@ internal sealed class ExportDevice : IBlockDevice
 
     /// <summary>A journaled change takes effect. Called by the journal alone, in the commit order.</summary>
     public void Apply(CatalogChange.ExportChange change) => _info = change.ApplyTo(_info);
+
+    /// <summary>Clients that are attached now.</summary>
+    public int Attached => Volatile.Read(ref _attached);
+
+    /// <summary>The export is deleted or becomes another: every operation from now on is refused.</summary>
+    public void Close() => _isClosed = true;
+
+    /// <summary>The export of a snapshot was renamed.</summary>
+    public void Rename(string name) => _info = _info with { Name = name };
+
+    /// <inheritdoc/>
+    public IDisposable Attach() => new Attachment(this);
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
@@ -71,10 +85,10 @@ internal sealed class ExportDevice : IBlockDevice
             CheckRange(range);
         }
 
-        if (_info.IsReadOnly)
+        if (_info.IsReadOnly || _isClosed)
         {
             payload.Release();
-            throw ReadOnly();
+            throw _isClosed ? Closed() : ReadOnly();
         }
 
         return forceUnitAccess
@@ -93,7 +107,8 @@ internal sealed class ExportDevice : IBlockDevice
     }
 
     /// <inheritdoc/>
-    public ValueTask FlushAsync(CancellationToken cancellation) => _front.FlushAsync(_info.Level, cancellation);
+    public ValueTask FlushAsync(CancellationToken cancellation) =>
+        _isClosed ? ValueTask.FromException(Closed()) : _front.FlushAsync(_info.Level, cancellation);
 
     /// <inheritdoc/>
     public ValueTask ConfirmAsync() => _front.ConfirmAsync();
@@ -186,8 +201,11 @@ internal sealed class ExportDevice : IBlockDevice
 
     private StorageFaultException ReadOnly() => new(FaultKind.Invalid, $"The export '{_info.Name}' is read-only.");
 
+    private StorageFaultException Closed() => new(FaultKind.Closing, $"The export '{_info.Name}' was deleted or rolled back.");
+
     private void CheckRange(BlockRange range)
     {
+        if (_isClosed) throw Closed();
         if (!range.FitsIn(_info.SizeBytes))
             throw new ArgumentOutOfRangeException(nameof(range), $"{range} does not lie in export {_info.Name} of {_info.SizeBytes} bytes.");
     }
@@ -368,6 +386,21 @@ internal sealed class ExportDevice : IBlockDevice
         lock (_planLock)
         {
             if (!isLarge && _plans.Count < SpareMax) _plans.Push(plan);
+        }
+    }
+    private sealed class Attachment : IDisposable
+    {
+        private ExportDevice? _device;
+
+        public Attachment(ExportDevice device)
+        {
+            _device = device;
+            Interlocked.Increment(ref device._attached);
+        }
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _device, null) is { } device) Interlocked.Decrement(ref device._attached);
         }
     }
 }

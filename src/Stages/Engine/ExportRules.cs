@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Stages.Engine;
@@ -47,11 +46,11 @@ internal static class ExportRules
             FaultKind.Invalid, $"The description is not allowed: up to {DescriptionBytesMax} bytes, without control characters.");
     }
 
-    public static void CheckSame(ExportInfo existing, long sizeBytes)
+    /// <summary>The whole name of a snapshot, as clients attach by it.</summary>
+    public static void CheckSnapshotName(string name)
     {
-        if (existing.SizeBytes == sizeBytes) return;
+        if (Encoding.UTF8.GetByteCount(name) <= NameBytesMax) return;
         throw new StorageFaultException(
-            FaultKind.Invalid,
-            string.Create(CultureInfo.InvariantCulture, $"The export '{existing.Name}' exists with {existing.SizeBytes} bytes; {sizeBytes} were asked for. Give the size that it has."));
+            FaultKind.Invalid, $"The name '{name}' has more than {NameBytesMax} bytes.");
     }
 }

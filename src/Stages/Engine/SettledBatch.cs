@@ -1,3 +1,4 @@
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Chain;
 
@@ -22,6 +23,9 @@ internal sealed class SettledBatch
     }
 
     public ChainPosition AsOf { get; }
+
+    /// <summary>Further maps that have what a frame holds.</summary>
+    public List<(int Frame, ExportId Map)> Again { get; } = [];
 
     /// <summary>The bytes, borrowed until the frames are encoded.</summary>
     public BufferLease Payload => _payload ?? throw new InvalidOperationException("The settled bytes were let go of.");

@@ -3,7 +3,6 @@ using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Chain;
-using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
@@ -53,9 +52,6 @@ internal sealed partial class Settler
     private readonly StoreOptions _options;
     private readonly ILogger _log;
 
-    private static readonly Comparer<LivePiece> BySameExportOffset =
-        Comparer<LivePiece>.Create(static (a, b) => a.Range.Offset.CompareTo(b.Range.Offset));
-
     // Moved since the last checkpoint: their counts do not show it yet.
     private readonly HashSet<int> _moved = [];
     private long _settledBytes;
@@ -102,7 +98,7 @@ internal sealed partial class Settler
         // Nothing freezes the state until the batch is committed: this loop is the only one that could.
         ChainPosition asOf;
         using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
-        List<Written> written = [];
+        List<WrittenRange> written = [];
         int looked = 0;
         while (looked < sparse.Count && written.Count < EntriesMax)
         {
@@ -110,7 +106,7 @@ internal sealed partial class Settler
             looked++;
         }
 
-        List<LivePiece> pieces = await FindLiveAsync(written, cancellation);
+        List<LivePiece> pieces = await new LiveFinder(_state).FindAsync(written, cancellation);
         if (!await RewriteAsync(pieces, asOf, cancellation)) return SettleResult.Failed;
         foreach (var (ordinal, _) in sparse[..looked]) _moved.Add(ordinal);
         return SettleResult.Settled;
@@ -152,43 +148,14 @@ internal sealed partial class Settler
 
     // What a table wrote, by its own index.
     private async Task ReadIndexAsync(
-        int ordinal, TableInfo table, List<Written> written, CancellationToken cancellation)
+        int ordinal, TableInfo table, List<WrittenRange> written, CancellationToken cancellation)
     {
         var at = new ChainPosition(table.Epoch, table.Number);
         if (await _indexes.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found) return;
         foreach (TableEntry entry in found.Index.Entries)
         {
-            if (entry.HasFrame) written.Add(new Written(ordinal, entry.Export, entry.Range));
+            if (entry.HasFrame) written.Add(new WrittenRange(ordinal, entry.Export, entry.Range));
         }
-    }
-
-    // What of it the map still finds, sorted. In order, so that a page of the map is loaded once for all that lies in it.
-    private async Task<List<LivePiece>> FindLiveAsync(List<Written> written, CancellationToken cancellation)
-    {
-        var pieces = new List<LivePiece>();
-        var hits = new List<CommittedHit>();
-        foreach (IGrouping<ExportId, Written> group in written.GroupBy(w => w.Export).OrderBy(g => g.Key.Value))
-        {
-            if (_state.Find(group.Key) is not { } export) continue;
-            var cursor = new MapCursor();
-            int first = pieces.Count;
-            foreach (Written entry in group.OrderBy(w => w.Range.Offset))
-            {
-                BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
-                if (range.IsEmpty) continue;
-                hits.Clear();
-                await export.Map.CollectAsync(range, hits, cursor, cancellation);
-                foreach (CommittedHit hit in hits)
-                {
-                    if (hit.Frame is { } frame && frame.Key.Table == entry.Ordinal)
-                        pieces.Add(new LivePiece(group.Key, hit.Range, frame, export.Info.ChunkBytes));
-                }
-            }
-
-            pieces.Sort(first, pieces.Count - first, BySameExportOffset);
-        }
-
-        return pieces;
     }
 
     // Sends the pieces through the pipeline, a table at a time. False when one was not committed.
@@ -250,11 +217,12 @@ internal sealed partial class Settler
 
     private static TableDraft NewDraft(List<LivePiece> batch, ChainPosition asOf, BufferLease payload)
     {
+        var settled = new SettledBatch(asOf, payload);
         var draft = new TableDraft
         {
             Position = default,
             Records = [],
-            Settled = new SettledBatch(asOf, payload),
+            Settled = settled,
             PlainBytes = payload.Length,
             IsUrgent = false,
         };
@@ -265,18 +233,18 @@ internal sealed partial class Settler
             draft.Pieces.Add(new FramePiece(-1, at, (int)piece.Range.Length));
             at += piece.Range.Length;
 
-            // Neighbours within a chunk become one frame.
-            bool joins = draft.Plans.Count > 0 && draft.Plans[^1] is var last && last.Export == piece.Export &&
-                         last.Offset + last.Length == piece.Range.Offset && piece.Range.Offset % piece.ChunkBytes != 0;
+            // Neighbours within a chunk that the same maps have become one frame.
+            bool joins = i > 0 && batch[i - 1].Range.End == piece.Range.Offset && piece.Range.Offset % piece.ChunkBytes != 0 &&
+                         batch[i - 1].Maps.AsSpan().SequenceEqual(piece.Maps);
             if (joins)
             {
                 FramePlan plan = draft.Plans[^1];
                 draft.Plans[^1] = plan with { Length = plan.Length + (int)piece.Range.Length, Pieces = plan.Pieces + 1 };
+                continue;
             }
-            else
-            {
-                draft.Plans.Add(new FramePlan(piece.Export, piece.Range.Offset, (int)piece.Range.Length, i, 1));
-            }
+
+            foreach (ExportId other in piece.Maps.AsSpan(1)) settled.Again.Add((draft.Plans.Count, other));
+            draft.Plans.Add(new FramePlan(piece.Maps[0], piece.Range.Offset, (int)piece.Range.Length, i, 1));
         }
 
         return draft;
@@ -287,8 +255,4 @@ internal sealed partial class Settler
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Settled {Bytes} bytes into {Frames} frames.")]
     private partial void LogSettled(long bytes, int frames);
-
-    private readonly record struct Written(int Ordinal, ExportId Export, BlockRange Range);
-
-    private readonly record struct LivePiece(ExportId Export, BlockRange Range, FrameRef Frame, int ChunkBytes);
 }

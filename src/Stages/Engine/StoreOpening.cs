@@ -28,6 +28,8 @@ internal sealed partial class StoreOpening
     private readonly Dictionary<uint, Memtable> _memtables = [];
     private readonly Dictionary<uint, ExportInfo> _journaledExports = [];
     private readonly List<WriteRecord> _replayed = [];
+    private uint _lastExport;
+    private bool _forks;
 
     public StoreOpening(StoreOptions options, StoreComponents parts)
     {
@@ -96,10 +98,30 @@ internal sealed partial class StoreOpening
             state.Position.Epoch, opened.Session, state.Position.Number + 1, cancellation);
         if (_replayed.Count > 0) LogReplayed(_replayed.Count, _replayed.Sum(r => (long)r.WalBytes));
         var runtime = new StoreRuntime(_options, _parts, opened);
-        var store = new BlockStore(runtime, LiveExports(state, runtime));
-        runtime.Start();
-        return store;
+        try
+        {
+            if (_forks) await PublishReplayedAsync(runtime, cancellation);
+            var exports = new ExportCatalog(runtime, LiveExports(state, runtime), LastExport(state), _log);
+            if (!_forks) runtime.Start();
+            return new BlockStore(runtime, exports);
+        }
+        catch
+        {
+            await runtime.DisposeAsync();
+            throw;
+        }
     }
+
+    // What begins as a copy of something else is told from the committed map only.
+    private async Task PublishReplayedAsync(StoreRuntime runtime, CancellationToken cancellation)
+    {
+        runtime.Start();
+        await runtime.Front.FlushAsync(DurabilityLevel.Published, cancellation);
+        _journaledExports.Clear();
+        _memtables.Clear();
+    }
+
+    private ExportId LastExport(StoreState state) => new(Math.Max(_lastExport, state.LastExportId.Value));
 
     private Sequence LastSequence(StoreState state) =>
         _replayed.Count > 0 ? _replayed[^1].Header.Sequence : state.LastSequence;
@@ -157,7 +179,8 @@ internal sealed partial class StoreOpening
         byte[]? change = header.Kind == WalRecordKind.Catalog ? payload.ToArray() : null;
         if (change is not null) Apply(state, CatalogChange.Decode(change));
         Memtable? memtable = null;
-        if (change is null && !_memtables.TryGetValue(header.Export.Value, out memtable))
+        bool isKnown = header.Export.Value <= LastExport(state).Value;
+        if (change is null && !_memtables.TryGetValue(header.Export.Value, out memtable) && !isKnown)
             throw StorageFaultException.Corrupt($"The WAL holds a write (sequence {header.Sequence}) to export {header.Export}, which is not there.");
 
         BufferLease? kept = null;
@@ -184,12 +207,19 @@ internal sealed partial class StoreOpening
         switch (change)
         {
             case CatalogChange.CreateExport create:
+                _lastExport = Math.Max(_lastExport, create.Id);
                 _memtables[create.Id] = new Memtable();
                 _journaledExports[create.Id] = create.ToInfo();
                 break;
             case CatalogChange.ExportChange alter:
                 ExportInfo? info = _journaledExports.GetValueOrDefault(alter.Id) ?? state.Find(new ExportId(alter.Id))?.Info;
                 if (info is not null) _journaledExports[alter.Id] = alter.ApplyTo(info);
+                _forks |= alter is CatalogChange.AlterExport { Name: not null };
+                break;
+            default:
+                // Snapshots, clones, rollbacks and deletions: what they leave is known once they are committed. So are the
+                // names of snapshots whose export was renamed.
+                _forks = true;
                 break;
         }
     }
@@ -199,7 +229,8 @@ internal sealed partial class StoreOpening
         var infos = state.Exports.ToDictionary(e => e.Info.Id.Value, e => e.Info);
         foreach (var (id, info) in _journaledExports) infos[id] = info;
         foreach (var (id, info) in infos)
-            yield return runtime.NewExport(info, state.Find(info.Id)?.Map ?? state.PrepareMap(info), _memtables[id]);
+            yield return runtime.NewExport(
+                info, state.Find(info.Id)?.Map ?? state.PrepareMap(info), _memtables.GetValueOrDefault(id) ?? new Memtable());
     }
 
     private byte[] RandomBytes(int count)

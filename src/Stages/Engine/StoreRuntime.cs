@@ -83,7 +83,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             options,
             new ChunkStage(id => ChunkBytesOf(id)),
             new CompressStage(opened.Codec, parts.Buffers, options.CompressionLevel),
-            new SealStage(opened.Keys, parts.Entropy),
+            new SealStage(opened.Keys, parts.Entropy, state.FamilyOf),
             new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
             new UploadStage(uploadStore, opened.Keys, Supervisor),
             new CommitStage(
@@ -171,6 +171,15 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _exports[info.Id.Value] = export;
         return export;
     }
+
+    /// <summary>The export or snapshot as the committed chain has it; null when it has none.</summary>
+    public CommittedExport? Committed(ExportId id) => _opened.State.Find(id);
+
+    /// <summary>Makes a device over the committed state alone: of a snapshot, a clone, or what was rolled back.</summary>
+    public ExportDevice NewExport(CommittedExport export) => NewExport(export.Info, export.Map, new Memtable());
+
+    /// <summary>The time that snapshots bear.</summary>
+    public DateTimeOffset Now => _parts.Time.GetUtcNow();
 
     /// <summary>Makes the map of an export that is about to be created.</summary>
     public CommittedMap PrepareMap(ExportInfo info) => _opened.State.PrepareMap(info);
@@ -266,5 +275,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         }
     }
 
-    private int ChunkBytesOf(ExportId id) => _exports[id.Value].Info.ChunkBytes;
+    // Records may outlive their export; what they are cut into does not matter then.
+    private int ChunkBytesOf(ExportId id) =>
+        _exports.TryGetValue(id.Value, out ExportDevice? export) ? export.Info.ChunkBytes : Options.ChunkBytes;
 }

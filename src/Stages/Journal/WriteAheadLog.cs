@@ -49,6 +49,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     private readonly long _segmentBytes;
     private readonly int _pageBytes;
     private readonly CancellationTokenSource _closing = new();
+    private bool _isDisposed;
     private WalSegment? _active;
     private Task<IWalFile>? _next;
     private uint _epoch;
@@ -202,6 +203,8 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (_isDisposed) return;
+        _isDisposed = true;
         await _closing.CancelAsync();
         if (_next is { } next)
         {

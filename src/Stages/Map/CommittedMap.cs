@@ -1,6 +1,5 @@
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
-using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
@@ -11,9 +10,10 @@ namespace ZeroFlow.Stages.Map;
 internal readonly record struct CommittedHit(BlockRange Range, FrameRef? Frame);
 
 /// <summary>
-/// What the chain says about one export, a pure function of the committed tables. In layers, newest first: the changes
-/// since the last checkpoint; those that the checkpoint under way is folding; the stored pages, of which only some are
-/// in memory. Thread-safe: many readers, one writer (the commit stage, or recovery); the lock is never held across I/O.
+/// What the chain says about one export or snapshot, a pure function of the committed tables. In layers, newest first:
+/// the changes since the last checkpoint; those that the checkpoint under way is folding; the stored pages, of which
+/// only some are in memory. Thread-safe: many readers, one writer (the commit stage, or recovery); the family's lock is
+/// never held across I/O.
 /// </summary>
 /// <remarks>
 /// Changes go on top without looking at what they cover, so a commit never waits for a page to come from the bucket,
@@ -22,25 +22,68 @@ internal readonly record struct CommittedHit(BlockRange Range, FrameRef? Frame);
 /// </remarks>
 internal sealed class CommittedMap
 {
-    // Slots come in blocks, so that a large export that is hardly written takes hardly any memory.
-    private const int BlockSlots = 1024;
+    private readonly MapFamily _family;
+    private readonly MapDirectory _slots;
+    private readonly ChainPosition _since;
+    private bool _isDropped;
 
-    private readonly Lock _lock = new();
-    private readonly TableRegistry _tables;
-    private readonly MapPages _pages;
-    private readonly ExportId _export;
-    private readonly List<Extent<Fragment>> _found = [];
-    private readonly List<Extent<Fragment>> _foundBelow = [];
-    private readonly List<MapSlot> _dirty = [];
-    private readonly MapSlot?[]?[] _blocks;
-
+    /// <summary>Makes the empty map of a new export, the first of its family.</summary>
     public CommittedMap(TableRegistry tables, MapPages pages, ExportId export, long sizeBytes)
     {
-        _tables = tables;
-        _pages = pages;
-        _export = export;
-        long pageCount = (sizeBytes + MapPage.Span - 1) / MapPage.Span;
-        _blocks = new MapSlot?[]?[(pageCount + BlockSlots - 1) / BlockSlots];
+        _family = new MapFamily(export, tables, pages);
+        _slots = new MapDirectory(_family, sizeBytes);
+    }
+
+    private CommittedMap(MapFamily family, MapDirectory slots, ChainPosition since)
+    {
+        _family = family;
+        _slots = slots;
+        _since = since;
+    }
+
+    /// <summary>The maps that this one shares pages with.</summary>
+    public MapFamily Family => _family;
+
+    /// <summary>
+    /// A map that says the same from here on, and changes by itself: for a snapshot, a clone or a rollback.
+    /// </summary>
+    /// <param name="since">The place in the chain of the table that makes it.</param>
+    public CommittedMap Fork(ChainPosition since)
+    {
+        lock (_family.Lock) return new CommittedMap(_family, _slots.Fork(), since);
+    }
+
+    /// <summary>The slots as they are now, for a checkpoint, which drops them by <see cref="DropView"/>.</summary>
+    public MapDirectory View()
+    {
+        lock (_family.Lock) return _slots.Fork();
+    }
+
+    public void DropView(MapDirectory view)
+    {
+        lock (_family.Lock) view.Drop();
+    }
+
+    /// <summary>The slot of a page, which tells maps that share it from those that do not; null when nothing was ever there.</summary>
+    public MapSlot? SlotOf(long page)
+    {
+        lock (_family.Lock) return _slots[page];
+    }
+
+    /// <summary>Lets go of everything: the export was deleted, or has another map.</summary>
+    public void Drop()
+    {
+        lock (_family.Lock)
+        {
+            _isDropped = true;
+            _slots.Drop();
+        }
+    }
+
+    /// <summary>Makes room for a larger export.</summary>
+    public void Grow(long sizeBytes)
+    {
+        lock (_family.Lock) _slots.Grow(sizeBytes);
     }
 
     /// <summary>
@@ -53,9 +96,9 @@ internal sealed class CommittedMap
         for (long at = range.Offset; at < range.End;)
         {
             BlockRange part = PartInPage(at, range.End);
-            lock (_lock)
+            lock (_family.Lock)
             {
-                if (!TryCollectPart(part, null, default, hits, out _))
+                if (!TryCollectPart(part, null, null, hits, out _))
                 {
                     hits.RemoveRange(before, hits.Count - before);
                     return false;
@@ -85,13 +128,13 @@ internal sealed class CommittedMap
             cursor.MoveTo(part.Offset / MapPage.Span);
             while (true)
             {
-                lock (_lock)
+                lock (_family.Lock)
                 {
-                    if (TryCollectPart(part, cursor.Loaded, cursor.Place, hits, out Fragment wanted)) break;
-                    cursor.Place = wanted;
+                    if (TryCollectPart(part, cursor.Loaded, cursor.Stored, hits, out StoredPage? wanted)) break;
+                    cursor.Stored = wanted;
                 }
 
-                cursor.Loaded = await TryLoadAsync(cursor.Page, cursor.Place, cancellation);
+                cursor.Loaded = await TryLoadAsync(cursor.Stored!, cancellation);
             }
 
             at = part.End;
@@ -103,175 +146,125 @@ internal sealed class CommittedMap
     {
         for (long at = range.Offset; at < range.End; at = PartInPage(at, range.End).End)
         {
-            Fragment place = default;
-            lock (_lock)
-            {
-                if (SlotAt(at / MapPage.Span) is { Resident: null } slot) place = slot.Base;
-            }
-
-            if (place.Table != 0) _pages.Prefetch(_export, at / MapPage.Span * MapPage.Span, place);
+            StoredPage? stored;
+            lock (_family.Lock) stored = _slots[at / MapPage.Span]?.Base?.Stored;
+            if (stored is { Resident: null }) _family.Pages.Prefetch(stored);
         }
     }
 
     /// <summary>Applies one line of a committed table's index.</summary>
     /// <param name="entry">The line.</param>
+    /// <param name="range">What of its range lies in the export: all of it, or its beginning.</param>
     /// <param name="table">Ordinal of the table.</param>
     /// <param name="frame">Number of the frame, for a line that has one.</param>
     /// <param name="objectOffset">Where that frame lies in the table object.</param>
     /// <param name="asOf">For a settled line: the place in the chain as of which it was read.</param>
-    public void Apply(in TableEntry entry, int table, int frame, long objectOffset, ChainPosition asOf)
+    public void Apply(
+        in TableEntry entry, BlockRange range, int table, int frame, long objectOffset, ChainPosition asOf)
     {
-        lock (_lock)
+        lock (_family.Lock)
         {
             if (entry.Kind == TableEntryKind.Zero)
             {
-                ApplyZero(entry.Range, table);
+                ApplyZero(range, table);
                 return;
             }
 
-            MapSlot slot = RequireSlot(entry.Offset / MapPage.Span);
             var value = new Fragment(
                 table, frame, objectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, skipped: 0);
-            if (entry.Kind == TableEntryKind.Settled) ApplySettled(slot, entry.Range, value, asOf);
-            else SetDelta(slot, entry.Range, value);
+            long page = range.Offset / MapPage.Span;
+            if (entry.IsSettled) ApplySettled(page, range, value, asOf);
+            else SetDelta(_slots.Own(page), range, value);
         }
     }
 
-    /// <summary>
-    /// Hands the changes so far to a checkpoint and begins anew on top of them. The slots that have any, in order. Only
-    /// the single writer may call this, and only when the last frozen changes are installed.
-    /// </summary>
-    public List<MapSlot> Freeze()
+    /// <summary>Puts a stored page, or none, in its place, for recovery.</summary>
+    /// <param name="page">Number of the page.</param>
+    /// <param name="place">Where it is stored; no table for no page.</param>
+    /// <param name="known">The family's pages so far: maps that name the same page share it.</param>
+    /// <returns>False when the export has no such page.</returns>
+    public bool TryRestore(long page, in Fragment place, Dictionary<Fragment, MapSlot> known)
     {
-        lock (_lock)
+        lock (_family.Lock)
         {
-            var frozen = new List<MapSlot>(_dirty);
-            foreach (MapSlot slot in frozen)
+            if (!_slots.Covers(page)) return false;
+            MapSlot? slot = null;
+            if (place.Table != 0 && !known.TryGetValue(place, out slot))
             {
-                slot.Frozen = slot.Delta;
-                slot.IsFrozenCleared = slot.ClearedBy != 0;
-                slot.Delta = null;
-                slot.ClearedBy = 0;
+                var stored = new StoredPage(_family, (int)page, place);
+                var below = new SlotBase(_family, (int)page);
+                below.Share(stored);
+                known[place] = slot = new MapSlot((int)page);
+                slot.LieOn(below);
             }
 
-            _dirty.Clear();
-            frozen.Sort(static (a, b) => a.Page.CompareTo(b.Page));
-            return frozen;
-        }
-    }
-
-    /// <summary>
-    /// Reads the bytes of the stored version of a slot, which only a checkpoint changes; null when there is none. The
-    /// caller owns one reference.
-    /// </summary>
-    public async ValueTask<BufferLease?> ReadBaseAsync(MapSlot slot, CancellationToken cancellation) =>
-        slot.Base.Table == 0 ? null : await _pages.ReadAsync(_export, slot.Start, slot.Base, cancellation);
-
-    /// <summary>
-    /// The frozen changes of a slot are part of a stored page now. <paramref name="page"/> stays in memory if the older
-    /// version was there.
-    /// </summary>
-    public void Install(MapSlot slot, in Fragment place, MapPage? page)
-    {
-        lock (_lock)
-        {
-            if (slot.Frozen is { } folded) _pages.Changed(-1, -folded.Count);
-            slot.Frozen = null;
-            slot.IsFrozenCleared = false;
-            slot.Base = place;
-            _pages.SetResident(slot, place.Table != 0 && slot.Resident is not null ? page : null);
-            if (place.Table == 0 && !slot.IsDirty) _blocks[slot.Page / BlockSlots]![slot.Page % BlockSlots] = null;
-        }
-    }
-
-    /// <summary>Puts a stored page in its place, for recovery.</summary>
-    /// <returns>False when the export has no such page.</returns>
-    public bool TryRestore(long page, in Fragment place)
-    {
-        lock (_lock)
-        {
-            if (page < 0 || page / BlockSlots >= _blocks.Length) return false;
-            RequireSlot(page).Base = place;
+            if (slot is not null && slot.Page != page) return false;
+            _slots.Put(page, slot);
             return true;
         }
     }
 
-    /// <summary>The stored pages, in order. Only the single writer may call this.</summary>
-    public IEnumerable<MapSlot> StoredPages()
-    {
-        foreach (MapSlot?[]? block in _blocks)
-        {
-            foreach (MapSlot? slot in block ?? [])
-            {
-                if (slot is not null && slot.Base.Table != 0) yield return slot;
-            }
-        }
-    }
+    /// <summary>The slots that have a stored page, in order. Only the single writer may call this.</summary>
+    public IEnumerable<MapSlot> StoredPages() => _slots.Slots().Where(static slot => slot.Place.Table != 0);
 
     private static BlockRange PartInPage(long at, long end) =>
         BlockRange.Between(at, Math.Min(end, (at / MapPage.Span + 1) * MapPage.Span));
 
-    private MapSlot? SlotAt(long page) => _blocks[page / BlockSlots]?[page % BlockSlots];
-
-    private MapSlot RequireSlot(long page)
+    private bool IsAt(long page, StoredPage stored)
     {
-        MapSlot?[] block = _blocks[page / BlockSlots] ??= new MapSlot?[BlockSlots];
-        return block[page % BlockSlots] ??= new MapSlot(this, (int)page);
-    }
-
-    private bool IsAt(long page, in Fragment place)
-    {
-        lock (_lock) return SlotAt(page) is { } slot && slot.Base == place;
+        lock (_family.Lock) return _slots[page]?.Base?.Stored == stored;
     }
 
     // Null when a checkpoint has replaced the page and its object was deleted: then the new one is to be read instead.
-    private async ValueTask<MapPage?> TryLoadAsync(long page, Fragment place, CancellationToken cancellation)
+    private async ValueTask<MapPage?> TryLoadAsync(StoredPage stored, CancellationToken cancellation)
     {
         MapPage loaded;
         try
         {
-            loaded = await _pages.LoadAsync(_export, page * MapPage.Span, place, cancellation);
+            loaded = await _family.Pages.LoadAsync(stored, cancellation);
         }
-        catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !IsAt(page, place))
+        catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !IsAt(stored.Page, stored))
         {
             return null;
         }
 
-        lock (_lock)
+        lock (_family.Lock)
         {
             // A checkpoint may have replaced it in the meantime.
-            if (SlotAt(page) is { } slot && slot.Base == place) _pages.SetResident(slot, loaded);
+            if (stored.Owners > 0) _family.Pages.SetResident(stored, loaded);
         }
 
         return loaded;
     }
 
-    // False when the part needs the stored page at `wanted`, and neither is it resident nor is it the one that was loaded.
+    // False when the part needs the stored page `wanted`, and neither is it resident nor is it the one that was loaded.
     private bool TryCollectPart(
-        BlockRange part, MapPage? loaded, in Fragment place, List<CommittedHit> hits, out Fragment wanted)
+        BlockRange part, MapPage? loaded, StoredPage? loadedFrom, List<CommittedHit> hits, out StoredPage? wanted)
     {
-        wanted = default;
-        if (SlotAt(part.Offset / MapPage.Span) is not { } slot)
+        wanted = null;
+        if (_isDropped) throw new StorageFaultException(FaultKind.Closing, "The export was deleted or rolled back.");
+        if (_slots[part.Offset / MapPage.Span] is not { } slot)
         {
             hits.Add(new CommittedHit(part, null));
             return true;
         }
 
         int before = hits.Count;
-        MapPage? stored = slot.Resident ?? (slot.Base == place ? loaded : null);
-        if (stored is not null) slot.WasUsed = true;
-        if (CollectDelta(slot, part, stored, hits)) return true;
+        StoredPage? stored = slot.Base?.Stored;
+        MapPage? page = stored?.Resident ?? (stored == loadedFrom ? loaded : null);
+        if (page is not null) stored!.WasUsed = true;
+        if (CollectDelta(slot, part, page, hits)) return true;
         hits.RemoveRange(before, hits.Count - before);
-        wanted = slot.Base;
+        wanted = stored;
         return false;
     }
 
     private bool CollectDelta(MapSlot slot, BlockRange part, MapPage? stored, List<CommittedHit> hits)
     {
-        _found.Clear();
-        slot.Delta?.Collect(part, _found);
+        _family.Found.Clear();
+        slot.Delta?.Collect(part, _family.Found);
         long at = part.Offset;
-        foreach (Extent<Fragment> extent in _found)
+        foreach (Extent<Fragment> extent in _family.Found)
         {
             if (!CollectFrozen(slot, BlockRange.Between(at, extent.Range.Offset), stored, hits)) return false;
             Add(hits, extent);
@@ -290,10 +283,10 @@ internal sealed class CommittedMap
             return true;
         }
 
-        _foundBelow.Clear();
-        slot.Frozen?.Collect(part, _foundBelow);
+        _family.FoundBelow.Clear();
+        slot.Base?.Frozen?.Collect(part, _family.FoundBelow);
         long at = part.Offset;
-        foreach (Extent<Fragment> extent in _foundBelow)
+        foreach (Extent<Fragment> extent in _family.FoundBelow)
         {
             if (!CollectStored(slot, BlockRange.Between(at, extent.Range.Offset), stored, hits)) return false;
             Add(hits, extent);
@@ -306,19 +299,19 @@ internal sealed class CommittedMap
     private bool CollectStored(MapSlot slot, BlockRange part, MapPage? stored, List<CommittedHit> hits)
     {
         if (part.IsEmpty) return true;
-        if (slot.IsFrozenCleared || slot.Base.Table == 0)
+        if (slot.Base is not { Stored: not null, IsFrozenCleared: false })
         {
             hits.Add(new CommittedHit(part, null));
             return true;
         }
 
-        stored?.Collect(_export, slot.Start, part, hits);
+        stored?.Collect(_family.Id, slot.Page * MapPage.Span, part, hits);
         return stored is not null;
     }
 
     private void Add(List<CommittedHit> hits, in Extent<Fragment> extent) =>
         hits.Add(new CommittedHit(
-            extent.Range, extent.Value.IsZero ? null : extent.Value.ToFrame(_export, extent.Range.Offset)));
+            extent.Range, extent.Value.IsZero ? null : extent.Value.ToFrame(_family.Id, extent.Range.Offset)));
 
     private void SetDelta(MapSlot slot, BlockRange range, in Fragment value)
     {
@@ -326,14 +319,14 @@ internal sealed class CommittedMap
         int lists = 0;
         if (delta is null)
         {
-            if (!slot.IsDirty) _dirty.Add(slot);
             slot.Delta = delta = new ExtentMap<Fragment>();
+            _family.NoteChanged(slot);
             lists = 1;
         }
 
         int before = delta.Count;
         delta.Set(range, value);
-        _pages.Changed(lists, delta.Count - before);
+        _family.Pages.Changed(lists, delta.Count - before);
     }
 
     private void ApplyZero(BlockRange range, int table)
@@ -341,14 +334,15 @@ internal sealed class CommittedMap
         for (long at = range.Offset; at < range.End;)
         {
             BlockRange part = PartInPage(at, range.End);
+            long page = part.Offset / MapPage.Span;
             at = part.End;
-            if (_blocks[part.Offset / MapPage.Span / BlockSlots] is null)
+            if (!_slots.HasBlockOf(page))
             {
-                long blockBytes = BlockSlots * MapPage.Span;
-                at = Math.Min(range.End, (part.Offset / blockBytes + 1) * blockBytes);
+                at = Math.Min(range.End, (part.Offset / MapDirectory.BlockSpan + 1) * MapDirectory.BlockSpan);
             }
-            else if (SlotAt(part.Offset / MapPage.Span) is { } slot)
+            else if (_slots[page] is { IsEmpty: false } slot)
             {
+                slot = _slots.Own(page);
                 if (part.Length == MapPage.Span) Clear(slot, table);
                 else SetDelta(slot, part, Fragment.ZeroBy(table));
             }
@@ -357,21 +351,24 @@ internal sealed class CommittedMap
 
     private void Clear(MapSlot slot, int table)
     {
-        if (!slot.IsDirty) _dirty.Add(slot);
-        if (slot.Delta is { } dropped) _pages.Changed(-1, -dropped.Count);
+        if (slot.Delta is { } dropped) _family.Pages.Changed(-1, -dropped.Count);
         slot.Delta = null;
         slot.ClearedBy = table;
+        _family.NoteChanged(slot);
     }
 
     // Only if still current: whatever was committed after the settled bytes were read stays on top of them. All of that
     // is in the delta, because no checkpoint freezes while settled tables are on their way.
-    private void ApplySettled(MapSlot slot, BlockRange range, in Fragment value, ChainPosition asOf)
+    // The slot is changed where it is, for all maps that share it: what it says does not change. A map that came to be
+    // after the bytes were read, by a rollback, has others.
+    private void ApplySettled(long page, BlockRange range, in Fragment value, ChainPosition asOf)
     {
+        if (asOf < _since || _slots[page] is not { } slot) return;
         if (slot.ClearedBy != 0 && IsAfter(slot.ClearedBy, asOf)) return;
-        _found.Clear();
-        slot.Delta?.Collect(range, _found);
+        _family.Found.Clear();
+        slot.Delta?.Collect(range, _family.Found);
         long at = range.Offset;
-        foreach (Extent<Fragment> extent in _found)
+        foreach (Extent<Fragment> extent in _family.Found)
         {
             if (!IsAfter(extent.Value.Table, asOf)) continue;
             if (extent.Range.Offset > at)
@@ -383,5 +380,5 @@ internal sealed class CommittedMap
     }
 
     private bool IsAfter(int table, ChainPosition asOf) =>
-        _tables[table] is { } info && new ChainPosition(info.Epoch, info.Number) > asOf;
+        _family.Tables[table] is { } info && new ChainPosition(info.Epoch, info.Number) > asOf;
 }

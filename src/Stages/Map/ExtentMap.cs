@@ -108,6 +108,15 @@ internal sealed class ExtentMap<T>
         }
     }
 
+    /// <summary>A map with the same extents.</summary>
+    public ExtentMap<T> Copy()
+    {
+        var copy = new ExtentMap<T> { Count = Count };
+        copy._leaves.Clear();
+        copy._leaves.AddRange(_leaves.Select(static leaf => leaf.Copy()));
+        return copy;
+    }
+
     /// <summary>All extents in order.</summary>
     public IEnumerable<Extent<T>> All()
     {
@@ -227,6 +236,8 @@ internal sealed class ExtentMap<T>
             Array.Clear(Slots, Count - count, count);
             Count -= count;
         }
+
+        public Leaf Copy() => new() { Slots = Slots[..Count], Count = Count };
 
         public Leaf SplitUpperHalf()
         {

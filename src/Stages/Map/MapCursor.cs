@@ -5,8 +5,8 @@ internal sealed class MapCursor
 {
     public long Page { get; private set; } = -1;
 
-    /// <summary>Where the page was found.</summary>
-    public Fragment Place { get; set; }
+    /// <summary>The version that the map named.</summary>
+    public StoredPage? Stored { get; set; }
 
     public MapPage? Loaded { get; set; }
 
@@ -15,7 +15,7 @@ internal sealed class MapCursor
     {
         if (page == Page) return;
         Page = page;
-        Place = default;
+        Stored = null;
         Loaded = null;
     }
 }

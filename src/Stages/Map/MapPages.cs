@@ -1,4 +1,3 @@
-using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Reading;
@@ -20,7 +19,7 @@ internal sealed class MapPages
     private const int ExtentBytes = 56;
 
     private readonly Lock _lock = new();
-    private readonly Queue<MapSlot> _clock = new();
+    private readonly Queue<StoredPage> _clock = new();
     private FrameReader? _frames;
     private FrameMemoryCache? _memory;
     private long _budgetBytes;
@@ -43,12 +42,12 @@ internal sealed class MapPages
 
     /// <summary>Reads a stored page.</summary>
     /// <exception cref="StorageFaultException">It cannot be read, or is not what was stored.</exception>
-    public async ValueTask<MapPage> LoadAsync(ExportId export, long pageStart, Fragment place, CancellationToken cancellation)
+    public async ValueTask<MapPage> LoadAsync(StoredPage stored, CancellationToken cancellation)
     {
-        BufferLease lease = await ReadAsync(export, pageStart, place, cancellation);
+        BufferLease lease = await ReadAsync(stored, cancellation);
         try
         {
-            return new MapPage(PiecesOf(lease, export, pageStart).ToArray());
+            return new MapPage(PiecesOf(lease, stored).ToArray());
         }
         finally
         {
@@ -57,41 +56,48 @@ internal sealed class MapPages
     }
 
     /// <summary>Reads the bytes of a stored page, for <see cref="PiecesOf"/>. The caller owns one reference.</summary>
-    public async ValueTask<BufferLease> ReadAsync(
-        ExportId export, long pageStart, Fragment place, CancellationToken cancellation)
+    public async ValueTask<BufferLease> ReadAsync(StoredPage stored, CancellationToken cancellation)
     {
-        if (_frames is null) throw new InvalidOperationException("The maps have no reader yet.");
-        FrameRef frame = place.ToFrame(export, pageStart);
-        BufferLease lease = await _frames.ReadAsync(frame, cancellation);
+        FrameRef frame = FrameOf(stored);
+        BufferLease lease = await Frames.ReadAsync(frame, cancellation);
 
         // Pages have a cache of their own.
         _memory!.Remove(frame.Key);
         return lease;
     }
 
+    /// <summary>Reads several at once, in few requests. The caller owns one reference to each lease.</summary>
+    public async ValueTask<BufferLease?[]> ReadManyAsync(IEnumerable<StoredPage> stored, CancellationToken cancellation)
+    {
+        FrameRef[] frames = [.. stored.Select(FrameOf)];
+        var leases = new BufferLease?[frames.Length];
+        await Frames.ReadManyAsync(frames, leases, cancellation);
+        foreach (FrameRef frame in frames) _memory!.Remove(frame.Key);
+        return leases;
+    }
+
     /// <summary>The pieces in the bytes of a stored page, borrowed from the lease.</summary>
     /// <exception cref="StorageFaultException">The page contradicts itself.</exception>
-    public static ReadOnlySpan<MapPiece> PiecesOf(BufferLease lease, ExportId export, long pageStart) =>
+    public static ReadOnlySpan<MapPiece> PiecesOf(BufferLease lease, StoredPage stored) =>
         MapPage.TryDecode(lease.Span, out ReadOnlySpan<MapPiece> pieces)
             ? pieces
             : throw StorageFaultException.Corrupt(
-                $"A page of the map (export {export}, offset {pageStart}) contradicts itself.");
+                $"A page of the map (export {stored.Family.Id}, offset {stored.Start}) contradicts itself.");
 
     /// <summary>Starts to bring a stored page near; a hint.</summary>
-    public void Prefetch(ExportId export, long pageStart, Fragment place) =>
-        _frames?.Prefetch([place.ToFrame(export, pageStart)]);
+    public void Prefetch(StoredPage stored) => _frames?.Prefetch([FrameOf(stored)]);
 
-    /// <summary>Makes <paramref name="page"/>, or none, the slot's resident one, and evicts others to make room.</summary>
-    public void SetResident(MapSlot slot, MapPage? page)
+    /// <summary>Keeps <paramref name="page"/>, or none, in memory, and evicts others to make room.</summary>
+    public void SetResident(StoredPage stored, MapPage? page)
     {
         lock (_lock)
         {
-            slot.Resident = page;
-            Count(slot, page?.MemoryBytes ?? 0);
-            if (page is not null && !slot.IsQueued)
+            stored.Resident = page;
+            Count(stored, page?.MemoryBytes ?? 0);
+            if (page is not null && !stored.IsQueued)
             {
-                slot.IsQueued = true;
-                _clock.Enqueue(slot);
+                stored.IsQueued = true;
+                _clock.Enqueue(stored);
             }
 
             Evict();
@@ -102,27 +108,31 @@ internal sealed class MapPages
     public void Changed(int lists, int extents) =>
         Interlocked.Add(ref _changedBytes, ((long)lists * DeltaBytes) + ((long)extents * ExtentBytes));
 
+    private FrameReader Frames => _frames ?? throw new InvalidOperationException("The maps have no reader yet.");
+
+    private static FrameRef FrameOf(StoredPage stored) => stored.Place.ToFrame(stored.Family.Id, stored.Start);
+
     private void Evict()
     {
         // Two turns find a victim wherever there is one.
-        for (int left = 2 * _clock.Count; _residentBytes > _budgetBytes && left > 0 && _clock.TryDequeue(out MapSlot? slot); left--)
+        for (int left = 2 * _clock.Count; _residentBytes > _budgetBytes && left > 0 && _clock.TryDequeue(out StoredPage? stored); left--)
         {
-            if (slot.WasUsed && slot.CountedBytes > 0)
+            if (stored.WasUsed && stored.CountedBytes > 0)
             {
-                slot.WasUsed = false;
-                _clock.Enqueue(slot);
+                stored.WasUsed = false;
+                _clock.Enqueue(stored);
                 continue;
             }
 
-            slot.IsQueued = false;
-            slot.Resident = null;
-            Count(slot, 0);
+            stored.IsQueued = false;
+            stored.Resident = null;
+            Count(stored, 0);
         }
     }
 
-    private void Count(MapSlot slot, long bytes)
+    private void Count(StoredPage stored, long bytes)
     {
-        Interlocked.Add(ref _residentBytes, bytes - slot.CountedBytes);
-        slot.CountedBytes = bytes;
+        Interlocked.Add(ref _residentBytes, bytes - stored.CountedBytes);
+        stored.CountedBytes = bytes;
     }
 }

@@ -1,50 +1,41 @@
 namespace ZeroFlow.Stages.Map;
 
 /// <summary>
-/// The state of one page of a map: its last stored version, and what has changed since. The map that it belongs to
-/// guards it, except <see cref="Resident"/> and <see cref="WasUsed"/>, which the page cache may change at any time.
+/// The state of one page of a map: what has changed on top of its base. Maps that were forked share slots until one of
+/// them changes the page. The family's lock guards it.
 /// </summary>
-internal sealed class MapSlot(CommittedMap map, int page)
+internal sealed class MapSlot(int page)
 {
-    private MapPage? _resident;
-
-    public CommittedMap Map { get; } = map;
-
     public int Page { get; } = page;
 
-    /// <summary>First byte of the page in the export.</summary>
-    public long Start => Page * MapPage.Span;
+    /// <summary>Blocks that have it. More than one: whoever changes the page makes a slot of its own first.</summary>
+    public int Owners { get; set; }
 
-    /// <summary>Where the stored version is; its table is zero when there is none.</summary>
-    public Fragment Base { get; set; }
+    /// <summary>What lies below; null for nothing.</summary>
+    public SlotBase? Base { get; private set; }
 
-    /// <summary>The stored version in memory, or null.</summary>
-    public MapPage? Resident
-    {
-        get => Volatile.Read(ref _resident);
-        set => Volatile.Write(ref _resident, value);
-    }
-
-    /// <summary>What has changed since the stored version, or since the frozen changes when there are any.</summary>
+    /// <summary>What has changed since the base, its frozen changes included.</summary>
     public ExtentMap<Fragment>? Delta { get; set; }
 
     /// <summary>Ordinal of the table that zeroed the whole page, so that nothing below the delta counts; zero for none.</summary>
     public int ClearedBy { get; set; }
 
-    /// <summary>Changes that the checkpoint under way is laying over the stored version.</summary>
-    public ExtentMap<Fragment>? Frozen { get; set; }
-
-    /// <summary>True when the whole page was zeroed before the frozen changes.</summary>
-    public bool IsFrozenCleared { get; set; }
-
     public bool IsDirty => Delta is not null || ClearedBy != 0;
 
-    /// <summary>Set by readers and cleared by the cache's clock.</summary>
-    public bool WasUsed { get; set; }
+    /// <summary>True when the whole page reads as zeros.</summary>
+    public bool IsEmpty => !IsDirty && Base is not { Stored: not null } and not { Frozen: not null };
 
-    /// <summary>True while the cache's clock knows of the slot. The cache guards it.</summary>
-    public bool IsQueued { get; set; }
+    /// <summary>True while the family lists the slot as changed.</summary>
+    public bool IsListed { get; set; }
 
-    /// <summary>Bytes that the cache has counted for the resident page. The cache guards it.</summary>
-    public long CountedBytes { get; set; }
+    /// <summary>Where the stored version is; its table is zero when there is none.</summary>
+    public Fragment Place => Base?.Stored?.Place ?? default;
+
+    /// <summary>Lays the slot on another base.</summary>
+    public void LieOn(SlotBase? below)
+    {
+        if (Base is not null) Base.Owners--;
+        Base = below;
+        if (below is not null) below.Owners++;
+    }
 }

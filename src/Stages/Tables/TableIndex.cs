@@ -17,6 +17,12 @@ internal enum TableEntryKind : byte
     /// A frame of this table holds the range as it was a while ago: whatever tables in between have written is newer.
     /// </summary>
     Settled = 3,
+
+    /// <summary>
+    /// A settled range of another map of the same family, which a frame of this table holds: a line before names that
+    /// frame. Its sealed length is the frame's number.
+    /// </summary>
+    SettledAgain = 4,
 }
 
 /// <summary>One line of a table's index. Lines of one table do not overlap.</summary>
@@ -34,7 +40,10 @@ internal readonly record struct TableEntry(
     public const int Bytes = 32;
 
     /// <summary>True when a frame belongs to the line.</summary>
-    public bool HasFrame => Kind != TableEntryKind.Zero;
+    public bool HasFrame => Kind is TableEntryKind.Frame or TableEntryKind.Settled;
+
+    /// <summary>True when the line names bytes as of an earlier table.</summary>
+    public bool IsSettled => Kind is TableEntryKind.Settled or TableEntryKind.SettledAgain;
 
     public BlockRange Range => new(Offset, Length);
 }

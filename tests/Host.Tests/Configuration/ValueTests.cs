@@ -72,11 +72,11 @@ public sealed class ValueTests
         Assert.Equal(text, Quantities.FormatSize(bytes));
 
     [Theory]
-    [InlineData("disk0:10G", "disk0", 10L << 30, DurabilityLevel.Journaled)]
+    [InlineData("disk0:10G", "disk0", 10L << 30, null)]
     [InlineData("disk0:10G:journaled", "disk0", 10L << 30, DurabilityLevel.Journaled)]
     [InlineData("db/main-1:4096:published", "db/main-1", 4096, DurabilityLevel.Published)]
-    [InlineData("Größe:16T", "Größe", 16L << 40, DurabilityLevel.Journaled)]
-    public void Exports_are_name_size_and_level(string text, string name, long size, DurabilityLevel level)
+    [InlineData("Größe:16T", "Größe", 16L << 40, null)]
+    public void Exports_are_name_size_and_level(string text, string name, long size, DurabilityLevel? level)
     {
         Assert.True(ExportSpec.TryParse(text, out ExportSpec? export));
         Assert.Equal(new ExportSpec(name, size, level), export);

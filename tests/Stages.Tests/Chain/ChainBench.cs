@@ -123,12 +123,13 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
     {
         byte[] salt = Guid.NewGuid().ToByteArray().Concat(Guid.NewGuid().ToByteArray()).ToArray();
         await using FrameReader reader = bench.AttachReader(State);
-        FrozenState frozen = State.Freeze();
+        FrozenState frozen = State.Freeze(_folder.SparseObjects());
         FoldedMap folded = await _folder.FoldAsync(frozen, CancellationToken.None);
         ReadOnlyMemory<byte> body = Checkpoint.Encode(
             frozen, folded, State.Tables, bench.Keys, bench.Codec, salt, 0);
         Assert.True(await bench.Objects.TryCreateAsync(ChainNames.Checkpoint(State.Position), body, CancellationToken.None));
         State.Install(folded);
+        frozen.Drop();
     }
 
     public void DeleteDeadTables()
@@ -173,7 +174,7 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
 
         new ChunkStage(_ => ChainBench.ChunkBytes).Run(draft);
         new CompressStage(bench.Codec, bench.Buffers, 1).Run(draft);
-        new SealStage(bench.Keys, new SystemEntropy()).Run(draft);
+        new SealStage(bench.Keys, new SystemEntropy(), State.FamilyOf).Run(draft);
         new TableStage(bench.Keys, bench.Codec, session, TimeProvider.System).Run(draft);
         payload.Release();
         return draft;

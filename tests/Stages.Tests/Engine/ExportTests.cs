@@ -43,16 +43,16 @@ public sealed class ExportTests
     }
 
     [Fact]
-    public async Task Another_size_is_refused_and_the_sentence_names_both()
+    public async Task An_export_that_exists_keeps_its_size_and_gets_a_level_only_when_one_is_given()
     {
         await using var bench = new StoreBench();
         RunningStore store = await bench.OpenAsync();
         await EnsureAsync(store, "disk", 1 << 20);
-        StorageFaultException fault = await EnsureFailsAsync(store, "disk", 2 << 20);
+        Assert.Equal(1 << 20, (await EnsureAsync(store, "disk", 2 << 20)).SizeBytes);
+        Assert.Equal(DurabilityLevel.Published, (await EnsureAsync(store, "disk", 1 << 20, DurabilityLevel.Published)).Level);
         Assert.Equal(
-            "The export 'disk' exists with 1048576 bytes; 2097152 were asked for. Give the size that it has.",
-            fault.Message);
-        await EnsureAsync(store, "disk", 1 << 20);
+            DurabilityLevel.Published,
+            (await store.Store.EnsureExportAsync("disk", 1 << 20, null, StoreBench.Cancellation)).Level);
     }
 
     [Theory]
@@ -211,8 +211,10 @@ public sealed class ExportTests
         await EnsureAsync(store, "one", 4096);
         await EnsureAsync(store, "two", 4096);
         IReadOnlyList<ExportInfo> before = store.Store.List();
-        Assert.Equal("There is no export 'three'.", await RefusedAsync(store, "three", new() { IsReadOnly = true }));
-        Assert.Equal("There is an export 'two' already.", await RefusedAsync(store, "one", new() { Name = "two", IsReadOnly = true }));
+        Assert.Equal("There is no export 'three'.", await RefusedAsync(store, "three", new() { IsReadOnly = true }, FaultKind.NotFound));
+        Assert.Equal(
+            "There is an export 'two' already.",
+            await RefusedAsync(store, "one", new() { Name = "two", IsReadOnly = true }, FaultKind.Conflict));
         await RefusedAsync(store, "one", new() { Name = "a@b" });
         await RefusedAsync(store, "one", new() { Description = new string('d', 1025) });
         await RefusedAsync(store, "one", new() { Description = "line\nfeed" });
@@ -224,10 +226,11 @@ public sealed class ExportTests
         store.Store.AlterExportAsync(name, patch, StoreBench.Cancellation)
             .WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
 
-    private static async Task<string> RefusedAsync(RunningStore store, string name, ExportPatch patch)
+    private static async Task<string> RefusedAsync(
+        RunningStore store, string name, ExportPatch patch, FaultKind kind = FaultKind.Invalid)
     {
         StorageFaultException fault = await Assert.ThrowsAsync<StorageFaultException>(() => AlterAsync(store, name, patch));
-        Assert.Equal(FaultKind.Invalid, fault.Kind);
+        Assert.Equal(kind, fault.Kind);
         return fault.Message;
     }
 

@@ -57,13 +57,13 @@ public sealed class CommittedMapTests
             }
             else if (frozen is not null && random.Next(3) == 0)
             {
-                bench.Install(await bench.FoldAsync(frozen));
+                bench.Install(frozen, await bench.FoldAsync(frozen));
                 frozen = null;
             }
         }
 
         await AssertReadsLikeAsync(bench, model);
-        if (frozen is not null) bench.Install(await bench.FoldAsync(frozen));
+        if (frozen is not null) bench.Install(frozen, await bench.FoldAsync(frozen));
         await bench.CheckpointAsync();
         await AssertReadsLikeAsync(bench, model);
         Assert.Equal(0, bench.Pages.ChangedBytes);

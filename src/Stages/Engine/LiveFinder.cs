@@ -1,0 +1,84 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.Reading;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>A range that a table wrote, by the table's own index.</summary>
+internal readonly record struct WrittenRange(int Ordinal, ExportId Export, BlockRange Range);
+
+/// <summary>A part of a frame that is still found, and the maps that find it: one for each slot that has it.</summary>
+internal readonly record struct LivePiece(ExportId[] Maps, BlockRange Range, FrameRef Frame, int ChunkBytes);
+
+/// <summary>
+/// Finds what of the written ranges the maps still name: in the export, its snapshots and its clones. Used by the
+/// maintenance loop alone.
+/// </summary>
+internal sealed class LiveFinder(StoreState state)
+{
+    private readonly List<LivePiece> _pieces = [];
+    private readonly List<CommittedHit> _hits = [];
+
+    /// <summary>The pieces, sorted by family, by the maps that have them, and by offset.</summary>
+    public async Task<List<LivePiece>> FindAsync(List<WrittenRange> written, CancellationToken cancellation)
+    {
+        foreach (IGrouping<MapFamily, CommittedExport> family in state.Exports.GroupBy(static export => export.Map.Family))
+        {
+            // Of an export that is gone it is not known whose relative it was.
+            IEnumerable<WrittenRange> own = written.Where(
+                entry => state.Find(entry.Export) is not { } export || export.Map.Family == family.Key);
+            int first = _pieces.Count;
+            CommittedExport[] members = [.. family];
+            foreach (IGrouping<long, WrittenRange> page in own.GroupBy(static entry => entry.Range.Offset / MapPage.Span).OrderBy(static page => page.Key))
+                await FindInPageAsync(members, page.Key, [.. page], cancellation);
+            _pieces.Sort(first, _pieces.Count - first, Order);
+        }
+
+        return _pieces;
+    }
+
+    private static readonly Comparer<LivePiece> Order = Comparer<LivePiece>.Create(static (a, b) =>
+    {
+        int byMaps = a.Maps.Length.CompareTo(b.Maps.Length);
+        for (int i = 0; byMaps == 0 && i < a.Maps.Length; i++) byMaps = a.Maps[i].Value.CompareTo(b.Maps[i].Value);
+        return byMaps != 0 ? byMaps : a.Range.Offset.CompareTo(b.Range.Offset);
+    });
+
+    private async Task FindInPageAsync(
+        CommittedExport[] members, long page, WrittenRange[] written, CancellationToken cancellation)
+    {
+        // Maps that share a slot are changed together: one of them speaks for all.
+        CommittedExport[] speakers = [.. members.Where(member => member.Map.SlotOf(page) is not null).DistinctBy(member => member.Map.SlotOf(page))];
+        var found = new List<(CommittedExport By, BlockRange Range, FrameRef Frame)>();
+        foreach (CommittedExport speaker in speakers)
+        {
+            var cursor = new MapCursor();
+            foreach (WrittenRange entry in written)
+            {
+                BlockRange range = entry.Range.Intersect(new BlockRange(0, speaker.Info.SizeBytes));
+                if (range.IsEmpty) continue;
+                _hits.Clear();
+                await speaker.Map.CollectAsync(range, _hits, cursor, cancellation);
+                foreach (CommittedHit hit in _hits)
+                {
+                    if (hit.Frame is { } frame && frame.Key.Table == entry.Ordinal) found.Add((speaker, hit.Range, frame));
+                }
+            }
+        }
+
+        foreach (var frame in found.GroupBy(static piece => piece.Frame.Key)) Divide([.. frame]);
+    }
+
+    // Where maps have different parts of one frame, the parts end wherever one of them does.
+    private void Divide(List<(CommittedExport By, BlockRange Range, FrameRef Frame)> found)
+    {
+        long[] ends = [.. found.SelectMany(static piece => (long[])[piece.Range.Offset, piece.Range.End]).Distinct().Order()];
+        for (int i = 0; i + 1 < ends.Length; i++)
+        {
+            var part = BlockRange.Between(ends[i], ends[i + 1]);
+            ExportId[] maps = [.. found.Where(piece => piece.Range.Contains(part)).Select(static piece => piece.By.Info.Id).Distinct()];
+            if (maps.Length > 0) _pieces.Add(new LivePiece(maps, part, found[0].Frame, found[0].By.Info.ChunkBytes));
+        }
+    }
+}
