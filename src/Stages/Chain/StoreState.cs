@@ -36,6 +36,9 @@ internal sealed class StoreState
     /// <summary>The checkpoint that this state was restored from; zero without one. Its pages are this state's own.</summary>
     public ChainPosition StartedFrom { get; private set; }
 
+    /// <summary>Objects up to this ordinal are counted as of <see cref="StartedFrom"/>.</summary>
+    public int StartedFromOrdinal { get; private set; }
+
     /// <summary>The writer of the newest epoch.</summary>
     public Guid Session { get; private set; }
 
@@ -128,6 +131,7 @@ internal sealed class StoreState
     public void Restore(ChainPosition position, Guid session, Sequence lastSequence, ExportId lastExport)
     {
         LastExportId = lastExport;
+        StartedFromOrdinal = Tables.LastOrdinal;
         Position = StartedFrom = position;
         Session = session;
         LastSequence = lastSequence;

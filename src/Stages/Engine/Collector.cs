@@ -75,6 +75,20 @@ internal sealed partial class Collector
         _checkpointsAreDue = true;
     }
 
+    /// <summary>
+    /// What was dead as of the checkpoint that the store was opened from: its writer may not have come to delete it.
+    /// </summary>
+    public void Opened()
+    {
+        long now = _time.GetTimestamp();
+        foreach (var (ordinal, table) in _state.Tables.All())
+        {
+            if (ordinal > _state.StartedFromOrdinal || table.LiveBytes != 0) continue;
+            table.Doom();
+            _dying.Enqueue((now, ordinal));
+        }
+    }
+
     /// <summary>Deletes what may go now.</summary>
     /// <returns>False when the bucket did not let it; what is left is tried again.</returns>
     public async Task<bool> TryRunAsync(CancellationToken cancellation)

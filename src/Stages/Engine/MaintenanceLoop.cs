@@ -67,6 +67,7 @@ internal sealed class MaintenanceLoop : IDisposable
     /// <summary>The actor's loop; ends with the cancellation.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
+        _collector.Opened();
         while (true)
         {
             bool isWell = true;
