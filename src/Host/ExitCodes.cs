@@ -22,6 +22,15 @@ internal static class ExitCodes
     /// </summary>
     public const int StorageFailed = 4;
 
+    /// <summary>What is asked for is not there.</summary>
+    public const int NotFound = 5;
+
+    /// <summary>Not in the present state: the name is taken, or clients are attached.</summary>
+    public const int Conflict = 6;
+
+    /// <summary>The server does not accept the token.</summary>
+    public const int NotAllowed = 7;
+
     /// <summary>The code for a start that ended with <paramref name="fault"/>.</summary>
     public static int ForStart(Exception fault) => IsFenced(fault) ? Fenced : StartFailed;
 

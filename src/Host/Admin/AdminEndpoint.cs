@@ -7,14 +7,15 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 
 namespace ZeroFlow.Host.Admin;
 
 /// <summary>
-/// The small HTTP server for probes and metrics: <c>/healthz</c>, <c>/readyz</c>, <c>/metrics</c>. It asks for no
-/// password and changes nothing.
+/// The small HTTP server for probes and metrics, which ask for no password and change nothing: <c>/healthz</c>,
+/// <c>/readyz</c>, <c>/metrics</c>; and for the control API, which asks for a token.
 /// </summary>
 internal sealed class AdminEndpoint : IAsyncDisposable
 {
@@ -26,13 +27,16 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly ServerState _state;
     private readonly MetricCollector _metrics;
+    private readonly ControlApi _control;
 
     /// <summary>Makes an endpoint that does not listen yet.</summary>
-    public AdminEndpoint(IPEndPoint address, ServerState state, MetricCollector metrics, ILoggerFactory loggers)
+    public AdminEndpoint(
+        IPEndPoint address, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
     {
         Address = address;
         _state = state;
         _metrics = metrics;
+        _control = control;
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, OwnedLifetime>());
@@ -40,7 +44,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
-            kestrel.Limits.MaxRequestBodySize = 0;
+            kestrel.Limits.MaxRequestBodySize = ControlApi.JsonBytesMax;
             kestrel.Listen(address);
         });
         _app = builder.Build();
@@ -78,6 +82,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
 
     private Task AnswerAsync(HttpContext context)
     {
+        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
             context.Response.Headers.Allow = "GET, HEAD";
@@ -110,7 +115,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private static Task RefuseAsync(HttpContext context)
     {
         context.Response.StatusCode = StatusCodes.Status404NotFound;
-        byte[] hint = "There are /healthz, /readyz and /metrics.\n"u8.ToArray();
+        byte[] hint = "There are /healthz, /readyz, /metrics and /v1/openapi.json.\n"u8.ToArray();
         return WriteAsync(context, "text/plain; charset=utf-8", hint);
     }
 

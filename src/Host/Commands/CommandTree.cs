@@ -1,15 +1,28 @@
 using System.CommandLine;
+using ZeroFlow.Host.Commands.Control;
 
 namespace ZeroFlow.Host.Commands;
 
 /// <summary>The commands of <c>zeroflow</c>.</summary>
 internal static class CommandTree
 {
+    private const string Text = """
+        ZeroFlow: durable block devices out of a bucket.
+
+        zeroflow serve is the server; the other commands ask a running one, over its admin address.
+
+        Exit codes of those: 0 done; 1 no answer, or the server cannot; 2 wrong command line; 5 not there; 6 not possible
+        now (the name is taken, clients are attached); 7 not allowed.
+        """;
+
     /// <summary>Runs what <paramref name="args"/> say, and returns the exit code of the process.</summary>
     public static async Task<int> RunAsync(IReadOnlyList<string> args, TextWriter output, TextWriter error)
     {
         var serve = new ServeCommand();
-        var root = new RootCommand("ZeroFlow: durable block devices out of a bucket.") { serve, new VersionCommand() };
+        var root = new RootCommand(Text) { serve, ExportCommands.Create(), ImageCommands.Import() };
+        foreach (Command command in StoreCommands.Create()) root.Add(command);
+        root.Add(new CompletionCommand());
+        root.Add(new VersionCommand());
 
         // Arguments that begin with '@' are arguments, not files to read more of them from.
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Telemetry;
@@ -48,10 +49,11 @@ internal static class ServerHost
         {
             var loggers = services.GetRequiredService<ILoggerFactory>();
             var state = new ServerState();
+            var control = new ControlApi();
             var life = new ServerLife(
                 settings,
-                new ServerParts(settings, pipeline, new BootClock(), loggers),
-                new AdminEndpoint(settings.AdminListen, state, collector, loggers),
+                new ServerParts(settings, pipeline, new BootClock(), control, loggers),
+                new AdminEndpoint(settings.AdminListen, state, collector, control, loggers),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Nbd;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
@@ -24,10 +25,13 @@ internal sealed class ServerParts : IServerParts
     private readonly PipelineMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
+    private readonly ControlApi _control;
     private readonly BufferPool _buffers;
 
-    public ServerParts(ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ILoggerFactory loggers)
+    public ServerParts(
+        ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ControlApi control, ILoggerFactory loggers)
     {
+        _control = control;
         _settings = settings;
         _metrics = metrics;
         _time = time;
@@ -65,7 +69,10 @@ internal sealed class ServerParts : IServerParts
                 Loggers = _loggers,
                 Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
             };
-            return new OpenStore(await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation), owned);
+            var token = AdminToken.ReadOrCreate(_settings.DataDirectory);
+            BlockStore store = await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation);
+            _control.Open(store, token);
+            return new OpenStore(store, _control, owned);
         }
         catch
         {
@@ -95,7 +102,7 @@ internal sealed class ServerParts : IServerParts
         }
     }
 
-    private sealed class OpenStore(BlockStore store, Stack<object> owned) : IStoreEngine
+    private sealed class OpenStore(BlockStore store, ControlApi control, Stack<object> owned) : IStoreEngine
     {
         public IExportDirectory Exports => store;
 
@@ -106,12 +113,14 @@ internal sealed class ServerParts : IServerParts
 
         public async Task<StopSummary> StopAsync(TimeSpan timeout)
         {
+            control.Close();
             StopReport report = await store.StopAsync(timeout);
             return new StopSummary(report.EverythingPublished, report.BytesLeft);
         }
 
         public async ValueTask DisposeAsync()
         {
+            control.Close();
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }

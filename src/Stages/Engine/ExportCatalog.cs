@@ -134,7 +134,7 @@ internal sealed partial class ExportCatalog : IDisposable
             if (!force)
             {
                 RequireDetached(export);
-                if (snapshots.Length > 0) throw Conflict($"The export '{name}' has {snapshots.Length} snapshots. Delete them first, or force it.");
+                if (snapshots.Length > 0) throw Conflict($"The export '{name}' has snapshots ({snapshots.Length}). Delete them first, or force it.");
             }
 
             foreach (ExportDevice gone in (ExportDevice[])[.. snapshots, export])
@@ -315,7 +315,7 @@ internal sealed partial class ExportCatalog : IDisposable
 
     private static void RequireDetached(ExportDevice export)
     {
-        if (export.Attached > 0) throw Conflict($"{export.Attached} clients are attached to the export '{export.Info.Name}'. Detach them first, or force it.");
+        if (export.Attached > 0) throw Conflict($"The export '{export.Info.Name}' has clients attached ({export.Attached}). Detach them first, or force it.");
     }
 
     private static StorageFaultException Conflict(string message) => new(FaultKind.Conflict, message);

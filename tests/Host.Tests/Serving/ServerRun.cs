@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 
@@ -28,7 +29,8 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
             ServerLog.Configure(logging, LogLevel.Information);
             logging.AddProvider(this);
         });
-        _admin = new AdminEndpoint(admin ?? new IPEndPoint(IPAddress.Loopback, 0), _state, _collector, _loggers);
+        _admin = new AdminEndpoint(
+            admin ?? new IPEndPoint(IPAddress.Loopback, 0), _state, _collector, new ControlApi(), _loggers);
         Life = new ServerLife(settings, parts, _admin, _state, Output, _loggers.CreateLogger<ServerLife>());
     }
 

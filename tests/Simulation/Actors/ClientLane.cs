@@ -87,7 +87,7 @@ internal sealed class ClientLane(SimulatedServer server, int export, int firstBl
         if (!forced) return;
         for (int i = 0; i < issued.Length; i++)
         {
-            CheckSuccessor(first + i, int.MaxValue);
+            CheckSuccessor(first + i, Oracle.NumberOf(export, first + i, issued[i]));
             Oracle.Forced(export, first + i, Level);
         }
     }

@@ -38,12 +38,14 @@ internal sealed class Director
     private readonly BufferPool _buffers = new(4 << 20);
     private readonly List<Task> _lanes = [];
     private readonly RunReport _report;
+    private readonly SnapshotKeeper _snapshots;
     private int _processes;
 
     public Director(SimulatedWorld world, int seed, RunReport report)
     {
         _world = world;
         _report = report;
+        _snapshots = new SnapshotKeeper(_buffers, report);
         _self = NewProcess("director");
         _network = NewProcess("network");
         _objects = new SimulatedObjectStore(_network.Time, seed);
@@ -84,6 +86,7 @@ internal sealed class Director
                 $"After {ending} of {old.Process.Name} (its fault: {old.Store.Status.Fault ?? "none"}), at {_world.Now}: {broken.Message}");
         }
 
+        await next.Process.Run(() => _snapshots.CheckAsync(next));
         if (old.Process.IsDead) return next;
 
         // The old one lives on beside the new one, for a while.
@@ -198,6 +201,7 @@ internal sealed class Director
         {
             if (_world.Chance(0.05)) _world.Block(_world.Between(1, 300));
         };
+        _lanes.Add(server.Process.Run(() => _snapshots.RunAsync(server)));
         const int Blocks = SimulatedServer.BlocksPerExport / LanesPerExport;
         for (int export = 0; export < SimulatedServer.Exports.Length; export++)
         {

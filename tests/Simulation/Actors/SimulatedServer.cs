@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
 using ZeroFlow.Simulation.Oracle;
@@ -88,14 +89,29 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public Task<ulong[][]> ReadAllAsync() => process.Run(async () =>
     {
         ulong[][] image = new ulong[Exports.Length][];
-        for (int export = 0; export < image.Length; export++)
-        {
-            byte[] bytes = new byte[BlocksPerExport * BlockStamp.BlockBytes];
-            await Device(export).ReadAsync(0, bytes, CancellationToken.None);
-            image[export] = [.. Enumerable.Range(0, BlocksPerExport).Select(block =>
-                BlockStamp.Read(bytes.AsSpan(block * BlockStamp.BlockBytes, BlockStamp.BlockBytes)))];
-        }
-
+        for (int export = 0; export < image.Length; export++) image[export] = await ReadAsync(Device(export));
         return image;
     });
+
+    /// <summary>Everything that a device holds, in stamps. Waits for a bucket that is bad at present.</summary>
+    public async Task<ulong[]> ReadAsync(IBlockDevice device)
+    {
+        byte[] bytes = new byte[BlocksPerExport * BlockStamp.BlockBytes];
+        while (true)
+        {
+            try
+            {
+                await device.ReadAsync(0, bytes, CancellationToken.None);
+                break;
+            }
+            catch (StorageFaultException away) when (away.Kind == FaultKind.Unavailable)
+            {
+                // A cold read has its patience; a client would ask again.
+                await process.Sleep(TimeSpan.FromSeconds(1));
+            }
+        }
+
+        return [.. Enumerable.Range(0, BlocksPerExport).Select(block =>
+            BlockStamp.Read(bytes.AsSpan(block * BlockStamp.BlockBytes, BlockStamp.BlockBytes)))];
+    }
 }

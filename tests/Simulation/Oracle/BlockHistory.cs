@@ -35,6 +35,8 @@ internal sealed class BlockHistory
         return version;
     }
 
+    public int NumberOf(BlockVersion version) => _versions.FindIndex(other => ReferenceEquals(other, version));
+
     public (int First, int Last) Matching(ulong stamp) =>
         (_versions.FindIndex(version => version.Stamp == stamp), _versions.FindLastIndex(version => version.Stamp == stamp));
 

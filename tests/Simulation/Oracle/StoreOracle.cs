@@ -36,6 +36,9 @@ internal sealed class StoreOracle
 
     public void Answer(BlockVersion version) => version.AnsweredAt = _order.Next();
 
+    /// <summary>Which version of its block this is.</summary>
+    public int NumberOf(int export, int block, BlockVersion version) => _blocks[export][block].NumberOf(version);
+
     /// <summary>What a FLUSH of the export that is sent now must cover: the last answered version of each block.</summary>
     public int[] FlushPoint(int export) => [.. _blocks[export].Select(history => history.LastAnswered)];
 
@@ -83,6 +86,30 @@ internal sealed class StoreOracle
         BlockHistory[][] heirs =
             [.. _blocks.Select((blocks, e) => blocks.Select((history, b) => history.Inherit(seen[e][b], now)).ToArray())];
         return (new StoreOracle(heirs, _order), seen);
+    }
+
+    /// <summary>
+    /// Compares snapshots of all exports, taken at once, with what had been answered when they were asked for, and with
+    /// the one order of everything.
+    /// </summary>
+    public void CheckSnapshot(ulong[][] images, int[][] floors)
+    {
+        int[][] seen = [.. images.Select(export => new int[export.Length])];
+        long newestSeen = 0;
+        for (int export = 0; export < images.Length; export++)
+        {
+            for (int block = 0; block < images[export].Length; block++)
+            {
+                BlockHistory history = _blocks[export][block];
+                var (first, last) = history.Matching(images[export][block]);
+                if (first < 0 || last < floors[export][block])
+                    throw Broken(export, block, $"a snapshot holds {Describe(images[export][block], last)}, and version {floors[export][block]} had been answered before it was asked for");
+                seen[export][block] = last;
+                newestSeen = Math.Max(newestSeen, history.Versions[first].IssuedAt);
+            }
+        }
+
+        CheckPrefix(seen, newestSeen, Promise.Answered);
     }
 
     // One order over all exports: what was answered before the newest surviving write was asked for comes before it.

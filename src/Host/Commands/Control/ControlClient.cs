@@ -1,0 +1,114 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using ZeroFlow.Host.Control;
+
+namespace ZeroFlow.Host.Commands.Control;
+
+/// <summary>The server did not do what was asked.</summary>
+internal sealed class RefusedException(HttpStatusCode status, string detail) : Exception(detail)
+{
+    /// <summary>Its answer.</summary>
+    public HttpStatusCode Status { get; } = status;
+}
+
+/// <summary>Calls the control API of a running server.</summary>
+internal sealed class ControlClient : IDisposable
+{
+    private static readonly ControlJson Json = ControlJson.Default;
+
+    private readonly HttpClient _http;
+
+    /// <summary>Makes a client; nothing is sent yet.</summary>
+    public ControlClient(Uri address, string? token)
+    {
+        // A snapshot or a published flush waits for the bucket as long as it takes.
+        _http = new HttpClient { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
+        if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    /// <summary>The path of an export.</summary>
+    public static string PathOf(string export) => $"v1/exports/{Uri.EscapeDataString(export)}";
+
+    /// <inheritdoc/>
+    public void Dispose() => _http.Dispose();
+
+    /// <summary>Asks for something.</summary>
+    public async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> answer, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, path, null, cancellation);
+        return await ReadAsync(response, answer, cancellation);
+    }
+
+    /// <summary>Asks for a change, with a body, and returns what it led to.</summary>
+    public async Task<TAnswer> ChangeAsync<TRequest, TAnswer>(
+        HttpMethod method, string path, TRequest request, JsonTypeInfo<TRequest> type, JsonTypeInfo<TAnswer> answer,
+        CancellationToken cancellation)
+    {
+        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(request, type));
+        using HttpResponseMessage response = await SendAsync(method, path, body, cancellation);
+        return await ReadAsync(response, answer, cancellation);
+    }
+
+    /// <summary>Asks for a change that is answered by nothing.</summary>
+    public async Task DoAsync(HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(method, path, body, cancellation);
+    }
+
+    /// <summary>Makes a range read as zeros.</summary>
+    public async Task ZeroAsync(string export, long offset, long length, CancellationToken cancellation)
+    {
+        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new ZeroRequest(offset, length), Json.ZeroRequest));
+        await DoAsync(HttpMethod.Post, $"{PathOf(export)}/zero", body, cancellation);
+    }
+
+    /// <summary>Writes bytes.</summary>
+    public async Task WriteAsync(string export, long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+    {
+        using var body = new ReadOnlyMemoryContent(bytes);
+        await DoAsync(HttpMethod.Put, $"{PathOf(export)}/content?offset={offset}", body, cancellation);
+    }
+
+    /// <summary>Reads bytes.</summary>
+    public async Task ReadAsync(string export, long offset, Memory<byte> bytes, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(
+            HttpMethod.Get, $"{PathOf(export)}/content?offset={offset}&length={bytes.Length}", null, cancellation);
+        await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
+        await body.ReadExactlyAsync(bytes, cancellation);
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = body };
+        HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        if (response.IsSuccessStatusCode) return response;
+        using (response) throw new RefusedException(response.StatusCode, await DetailAsync(response, cancellation));
+    }
+
+    private static async Task<string> DetailAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        byte[] body = await response.Content.ReadAsByteArrayAsync(cancellation);
+        try
+        {
+            if (JsonSerializer.Deserialize(body, Json.Problem) is { } problem) return problem.Detail;
+        }
+        catch (JsonException)
+        {
+            // Not a ZeroFlow server, or one in trouble.
+        }
+
+        return $"The server answered {(int)response.StatusCode}.";
+    }
+
+    private static async Task<T> ReadAsync<T>(
+        HttpResponseMessage response, JsonTypeInfo<T> answer, CancellationToken cancellation)
+    {
+        await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
+        return await JsonSerializer.DeserializeAsync(body, answer, cancellation)
+            ?? throw new JsonException("The server answered null.");
+    }
+}

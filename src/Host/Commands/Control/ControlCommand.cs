@@ -1,0 +1,112 @@
+using System.CommandLine;
+using System.Net;
+using System.Text.Json;
+using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
+
+namespace ZeroFlow.Host.Commands.Control;
+
+/// <summary>What a command works with.</summary>
+internal sealed record ControlSession(ControlClient Client, ControlOutput Output, ParseResult Parsed);
+
+/// <summary>
+/// A command that asks a running server: it finds the server and the token, and turns what goes wrong into one sentence
+/// and an exit code.
+/// </summary>
+internal class ControlCommand : Command
+{
+    private const string DefaultAddress = "127.0.0.1:10810";
+    private const string AddressVariable = "ZEROFLOW_ADMIN";
+    private const string TokenVariable = "ZEROFLOW_ADMIN_TOKEN";
+
+    private readonly Option<string> _admin = new("--admin")
+    {
+        HelpName = "HOST:PORT",
+        Description = $"Admin address of the server [default: {AddressVariable}, or {DefaultAddress}]",
+    };
+
+    private readonly Option<string> _data = new("--data")
+    {
+        HelpName = "DIR",
+        Description = $"The server's data directory, whose {AdminToken.FileName} is used unless {TokenVariable} is set "
+            + "[default: ./zeroflow-data/data]",
+    };
+
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON, as the API answers it." };
+
+    /// <summary>Makes a command that has no action yet.</summary>
+    public ControlCommand(string name, string description)
+        : base(name, description)
+    {
+        Add(_admin);
+        Add(_data);
+        Add(_json);
+    }
+
+    /// <summary>Sets what the command does.</summary>
+    public void Does(Func<ControlSession, CancellationToken, Task> action) =>
+        SetAction((parsed, cancellation) => RunAsync(parsed, action, cancellation));
+
+    /// <summary>A size as text; an error when it is none.</summary>
+    public static long SizeOf(string text) => Quantities.TryParseSize(text, out long size)
+        ? size
+        : throw new RefusedException(HttpStatusCode.BadRequest, $"The size {text} is not a number of bytes, with K, M, G or T for 1024 each.");
+
+    private async Task<int> RunAsync(
+        ParseResult parsed, Func<ControlSession, CancellationToken, Task> action, CancellationToken cancellation)
+    {
+        InvocationConfiguration console = parsed.InvocationConfiguration;
+        Uri address = AddressOf(parsed);
+        try
+        {
+            using var client = new ControlClient(address, TokenOf(parsed));
+            await action(new ControlSession(client, new ControlOutput(console.Output, parsed.GetValue(_json)), parsed), cancellation);
+            return ExitCodes.Success;
+        }
+        catch (RefusedException refused)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: {refused.Message}");
+            return CodeOf(refused.Status);
+        }
+        catch (Exception fault) when (fault is HttpRequestException or JsonException)
+        {
+            await console.Error.WriteLineAsync(
+                $"zeroflow: There is no ZeroFlow server to be reached at {address}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
+            return ExitCodes.StartFailed;
+        }
+        catch (IOException fault)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: {fault.Message}");
+            return ExitCodes.StartFailed;
+        }
+        catch (UnauthorizedAccessException fault)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: {fault.Message}");
+            return ExitCodes.NotAllowed;
+        }
+    }
+
+    private Uri AddressOf(ParseResult parsed)
+    {
+        string text = parsed.GetValue(_admin) ?? Environment.GetEnvironmentVariable(AddressVariable) ?? DefaultAddress;
+        return Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : $"http://{text}", UriKind.Absolute, out Uri? address)
+            ? address
+            : new Uri($"http://{DefaultAddress}");
+    }
+
+    private string? TokenOf(ParseResult parsed)
+    {
+        if (Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token) return token;
+        string data = parsed.GetValue(_data) ?? new EmbeddedDefault(Environment.CurrentDirectory).DataDirectory;
+        return AdminToken.Read(Path.Combine(data, AdminToken.FileName));
+    }
+
+    private static int CodeOf(HttpStatusCode status) => status switch
+    {
+        HttpStatusCode.BadRequest => ExitCodes.Usage,
+        HttpStatusCode.NotFound => ExitCodes.NotFound,
+        HttpStatusCode.Conflict => ExitCodes.Conflict,
+        HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => ExitCodes.NotAllowed,
+        _ => ExitCodes.StartFailed,
+    };
+}

@@ -1,0 +1,154 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Engine;
+
+namespace ZeroFlow.Host.Control;
+
+/// <summary>
+/// The control API below <c>/v1</c>: finds the route, checks the token, and turns every failure into a problem (RFC 9457).
+/// Thread-safe.
+/// </summary>
+internal sealed class ControlApi
+{
+    /// <summary>Largest JSON body.</summary>
+    public const int JsonBytesMax = 64 * 1024;
+
+    private const string Bearer = "Bearer ";
+
+    private volatile BlockStore? _store;
+    private volatile AdminToken? _token;
+
+    /// <summary>From now on the API is served; until then it answers that the store is not open.</summary>
+    public void Open(BlockStore store, AdminToken token)
+    {
+        _token = token;
+        _store = store;
+    }
+
+    /// <summary>The store is about to be closed.</summary>
+    public void Close() => _store = null;
+
+    /// <summary>Answers a request below <c>/v1</c>.</summary>
+    public async Task AnswerAsync(HttpContext context)
+    {
+        try
+        {
+            await RouteAsync(context);
+        }
+        catch (StorageFaultException fault)
+        {
+            await RefuseAsync(context, StatusOf(fault.Kind), fault.Message);
+        }
+        catch (BadHttpRequestException fault)
+        {
+            await RefuseAsync(context, fault.StatusCode, fault.Message);
+        }
+        catch (ArgumentOutOfRangeException fault)
+        {
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, fault.Message);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody listens.
+        }
+    }
+
+    /// <summary>Reads the JSON body of a request.</summary>
+    /// <exception cref="BadHttpRequestException">It is not what the route takes; the message says why.</exception>
+    public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return await JsonSerializer.DeserializeAsync(context.Request.Body, type, context.RequestAborted)
+                ?? throw new JsonException("null");
+        }
+        catch (JsonException malformed)
+        {
+            throw new BadHttpRequestException($"The body is not what is expected here: {malformed.Message}", malformed);
+        }
+    }
+
+    /// <summary>Answers in JSON.</summary>
+    public static Task WriteAsync<T>(HttpContext context, T answer, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = type.Type == typeof(Problem) ? "application/problem+json" : "application/json";
+        context.Response.Headers.CacheControl = "no-store";
+        return context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(answer, type), context.RequestAborted).AsTask();
+    }
+
+    private async Task RouteAsync(HttpContext context)
+    {
+        // Names may contain '/', escaped: the path is split as it was sent.
+        string target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
+        string[] path = target.Split('?')[0].Split('/');
+        ControlRoute[] routes = [.. ControlRoutes.All.Where(route => route.Matches(path, out _))];
+        if (routes.Length == 0)
+        {
+            await RefuseAsync(context, StatusCodes.Status404NotFound, "There is nothing here; /v1/openapi.json says what there is.");
+            return;
+        }
+
+        if (!await IsAllowedAsync(context)) return;
+        if (Array.Find(routes, route => route.Method == context.Request.Method) is not { } found)
+        {
+            context.Response.Headers.Allow = string.Join(", ", routes.Select(static route => route.Method));
+            await RefuseAsync(context, StatusCodes.Status405MethodNotAllowed, $"{context.Request.Method} is not possible here.");
+            return;
+        }
+
+        if (_store is not { } store)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "The store is not open; /readyz says why.");
+            return;
+        }
+
+        found.Matches(path, out string name);
+        await found.RunAsync(new ControlCall(context, store, name));
+    }
+
+    private async Task<bool> IsAllowedAsync(HttpContext context)
+    {
+        string given = context.Request.Headers.Authorization.ToString();
+        if (_token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim()))
+            return true;
+        if (_token is null)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "The store is not open; /readyz says why.");
+            return false;
+        }
+
+        context.Response.Headers.WWWAuthenticate = "Bearer";
+        await RefuseAsync(
+            context, StatusCodes.Status401Unauthorized,
+            $"A token is needed: the content of {AdminToken.FileName} in the server's data directory, as Authorization: Bearer.");
+        return false;
+    }
+
+    private static int StatusOf(FaultKind kind) => kind switch
+    {
+        FaultKind.Invalid => StatusCodes.Status400BadRequest,
+        FaultKind.NotFound => StatusCodes.Status404NotFound,
+        FaultKind.Conflict => StatusCodes.Status409Conflict,
+        FaultKind.Denied => StatusCodes.Status403Forbidden,
+        FaultKind.Full => StatusCodes.Status507InsufficientStorage,
+        FaultKind.Unavailable or FaultKind.Closing => StatusCodes.Status503ServiceUnavailable,
+        _ => StatusCodes.Status500InternalServerError,
+    };
+
+    private static Task RefuseAsync(HttpContext context, int status, string detail)
+    {
+        if (context.Response.HasStarted)
+        {
+            // What was begun cannot be taken back: the client sees that it ends too soon.
+            context.Abort();
+            return Task.CompletedTask;
+        }
+
+        string title = Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status);
+        return WriteAsync(context, new Problem("about:blank", title, status, detail), ControlJson.Default.Problem, status);
+    }
+}

@@ -1,0 +1,61 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using ZeroFlow.Pipeline.Device;
+
+namespace ZeroFlow.Host.Control;
+
+/// <summary>An export or snapshot, as the control API shows it.</summary>
+internal sealed record ExportView(
+    string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level, bool ReadOnly, string Description, int Attached,
+    string? SnapshotOf, DateTimeOffset? CreatedAt);
+
+/// <summary>All exports and snapshots.</summary>
+internal sealed record ExportList(IReadOnlyList<ExportView> Exports);
+
+/// <summary>What to make: an empty export of a size, or a clone of a snapshot.</summary>
+internal sealed record CreateRequest(long? SizeBytes = null, DurabilityLevel? Level = null, string? CloneOf = null);
+
+/// <summary>What to change; what is left out stays.</summary>
+internal sealed record AlterRequest(
+    string? Name = null, long? SizeBytes = null, bool AllowShrink = false, DurabilityLevel? Level = null,
+    bool? ReadOnly = null, string? Description = null);
+
+/// <summary>A snapshot of some exports, or of all, at one point.</summary>
+internal sealed record SnapshotRequest(string Name, IReadOnlyList<string>? Exports = null);
+
+/// <summary>A range to make zeros of.</summary>
+internal sealed record ZeroRequest(long Offset, long Length);
+
+/// <summary>A run of data or of zeros that take no space.</summary>
+internal sealed record ExtentView(long Offset, long Length, bool Hole);
+
+/// <summary>Runs in order, from the offset asked for; the next question begins where they end.</summary>
+internal sealed record ExtentList(IReadOnlyList<ExtentView> Extents);
+
+/// <summary>The store now.</summary>
+internal sealed record StatusView(
+    string Phase, bool Fenced, string? Fault, bool BucketReachable, string? BucketError, long DirtyBytes,
+    double OldestUnpublishedSeconds, uint Epoch, ulong LastTable, long LiveBytes, long TableBytes, long MapBytes,
+    long SettledBytes, int WaitingObjects);
+
+/// <summary>An error, as RFC 9457 has it.</summary>
+internal sealed record Problem(string Type, string Title, int Status, string Detail);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    Converters = [typeof(LevelConverter)])]
+[JsonSerializable(typeof(ExportView))]
+[JsonSerializable(typeof(ExportList))]
+[JsonSerializable(typeof(CreateRequest))]
+[JsonSerializable(typeof(AlterRequest))]
+[JsonSerializable(typeof(SnapshotRequest))]
+[JsonSerializable(typeof(ZeroRequest))]
+[JsonSerializable(typeof(ExtentList))]
+[JsonSerializable(typeof(StatusView))]
+[JsonSerializable(typeof(Problem))]
+internal sealed partial class ControlJson : JsonSerializerContext;
+
+/// <summary>Levels by the names that the command line has for them.</summary>
+internal sealed class LevelConverter() : JsonStringEnumConverter<DurabilityLevel>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

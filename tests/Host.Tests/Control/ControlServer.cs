@@ -1,0 +1,89 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using ZeroFlow.Host.Admin;
+using ZeroFlow.Host.Commands;
+using ZeroFlow.Host.Composition;
+using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Serving;
+using ZeroFlow.Host.Telemetry;
+using ZeroFlow.Pipeline.Telemetry;
+using ZeroFlow.Stages;
+
+namespace ZeroFlow.Host.Tests.Control;
+
+// A real store in a directory, behind the real admin endpoint, on a port of its own.
+public sealed class ControlServer : IAsyncLifetime
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("zeroflow-control-").FullName;
+    private readonly PipelineMetrics _pipeline = new();
+    private readonly MetricCollector _collector = new(static _ => false);
+    private AdminEndpoint? _admin;
+    private IStoreEngine? _store;
+
+    public string DataDirectory => Path.Combine(_directory, "data");
+
+    public string Address => _admin!.Address.ToString();
+
+    public string Token => File.ReadAllText(Path.Combine(DataDirectory, AdminToken.FileName)).Trim();
+
+    internal ControlApi Api { get; } = new();
+
+    public string PathOf(string file) => Path.Combine(_directory, file);
+
+    public async ValueTask InitializeAsync()
+    {
+        var settings = new ServeSettings
+        {
+            StoreUrl = new Uri(Path.Combine(_directory, "store")).AbsoluteUri,
+            DataDirectory = DataDirectory,
+            Listen = null,
+            SocketPath = null,
+            AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
+            Exports = [],
+            Passphrase = new Secret("a passphrase for a test"),
+            Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },
+            LogLevel = LogLevel.None,
+            Embedded = null,
+        };
+        Directory.CreateDirectory(Path.Combine(_directory, "store"));
+        _admin = new AdminEndpoint(settings.AdminListen, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
+        await _admin.StartAsync(CancellationToken.None);
+        var parts = new ServerParts(settings, _pipeline, new BootClock(), Api, NullLoggerFactory.Instance);
+        _store = await parts.OpenStoreAsync(CancellationToken.None);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_store is not null) await _store.DisposeAsync();
+        if (_admin is not null) await _admin.DisposeAsync();
+        _collector.Dispose();
+        _pipeline.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    // Runs the command as a shell would, against this server.
+    public async Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments)
+    {
+        var output = new StringWriter();
+        var error = new StringWriter();
+        int code = await CommandTree.RunAsync([.. arguments, "--admin", Address, "--data", DataDirectory], output, error);
+        return (code, output.ToString(), error.ToString());
+    }
+
+    // The same, for what must succeed.
+    public async Task<string> DoAsync(params string[] arguments)
+    {
+        var (code, output, error) = await RunAsync(arguments);
+        Assert.True(code == 0, $"{string.Join(' ', arguments)}: {code}, {error}");
+        return output;
+    }
+
+    internal HttpClient NewClient(string? token)
+    {
+        var client = new HttpClient { BaseAddress = new Uri($"http://{Address}") };
+        if (token is not null) client.DefaultRequestHeaders.Authorization = new("Bearer", token);
+        return client;
+    }
+}
