@@ -13,9 +13,16 @@ namespace ZeroFlow.Stages.Engine;
 internal sealed class ChunkStage
 {
     private readonly Func<ExportId, int> _chunkBytesOf;
+    private readonly Func<ExportId, ExportId> _familyOf;
 
-    /// <summary>Makes the stage; <paramref name="chunkBytesOf"/> gives the chunk size of an export.</summary>
-    public ChunkStage(Func<ExportId, int> chunkBytesOf) => _chunkBytesOf = chunkBytesOf;
+    /// <summary>Makes the stage.</summary>
+    /// <param name="chunkBytesOf">Gives the chunk size of an export.</param>
+    /// <param name="familyOf">Gives the identity that its frames are sealed for.</param>
+    public ChunkStage(Func<ExportId, int> chunkBytesOf, Func<ExportId, ExportId> familyOf)
+    {
+        _chunkBytesOf = chunkBytesOf;
+        _familyOf = familyOf;
+    }
 
     public void Run(TableDraft draft)
     {
@@ -35,7 +42,7 @@ internal sealed class ChunkStage
         foreach (var (id, extents) in exports)
         {
             var export = new ExportId(id);
-            new Planner(draft, export, _chunkBytesOf(export)).Plan(extents);
+            new Planner(draft, export, _familyOf(export), _chunkBytesOf(export)).Plan(extents);
         }
     }
 
@@ -46,7 +53,7 @@ internal sealed class ChunkStage
         public CutExtent Skip(long bytes) => this with { Start = Start + bytes };
     }
 
-    private sealed class Planner(TableDraft draft, ExportId export, int chunkBytes)
+    private sealed class Planner(TableDraft draft, ExportId export, ExportId family, int chunkBytes)
     {
         private long _frameStart;
         private long _frameEnd;
@@ -97,7 +104,7 @@ internal sealed class ChunkStage
         {
             if (_firstPiece < 0) return;
             draft.Plans.Add(new FramePlan(
-                export, _frameStart, (int)(_frameEnd - _frameStart), _firstPiece, draft.Pieces.Count - _firstPiece));
+                export, family, _frameStart, (int)(_frameEnd - _frameStart), _firstPiece, draft.Pieces.Count - _firstPiece));
             _firstPiece = -1;
         }
     }

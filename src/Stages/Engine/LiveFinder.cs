@@ -9,7 +9,7 @@ namespace ZeroFlow.Stages.Engine;
 internal readonly record struct WrittenRange(int Ordinal, ExportId Export, BlockRange Range);
 
 /// <summary>A part of a frame that is still found, and the maps that find it: one for each slot that has it.</summary>
-internal readonly record struct LivePiece(ExportId[] Maps, BlockRange Range, FrameRef Frame, int ChunkBytes);
+internal readonly record struct LivePiece(ExportId Family, ExportId[] Maps, BlockRange Range, FrameRef Frame, int ChunkBytes);
 
 /// <summary>
 /// Finds what of the written ranges the maps still name: in the export, its snapshots and its clones. Used by the
@@ -78,7 +78,7 @@ internal sealed class LiveFinder(StoreState state)
         {
             var part = BlockRange.Between(ends[i], ends[i + 1]);
             ExportId[] maps = [.. found.Where(piece => piece.Range.Contains(part)).Select(static piece => piece.By.Info.Id).Distinct()];
-            if (maps.Length > 0) _pieces.Add(new LivePiece(maps, part, found[0].Frame, found[0].By.Info.ChunkBytes));
+            if (maps.Length > 0) _pieces.Add(new LivePiece(found[0].By.Map.Family.Id, maps, part, found[0].Frame, found[0].By.Info.ChunkBytes));
         }
     }
 }

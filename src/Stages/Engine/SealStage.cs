@@ -1,4 +1,3 @@
-using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.Tables;
@@ -13,12 +12,9 @@ internal sealed class SealStage
 {
     private readonly StoreKeys _keys;
     private readonly IEntropy _entropy;
-    private readonly Func<ExportId, ExportId> _familyOf;
 
-    /// <summary>Makes the stage; <paramref name="familyOf"/> gives the identity that an export's frames are sealed for.</summary>
-    public SealStage(StoreKeys keys, IEntropy entropy, Func<ExportId, ExportId> familyOf)
+    public SealStage(StoreKeys keys, IEntropy entropy)
     {
-        _familyOf = familyOf;
         _keys = keys;
         _entropy = entropy;
     }
@@ -35,7 +31,7 @@ internal sealed class SealStage
         for (int frame = 0; frame < draft.Plans.Count; frame++)
         {
             TableEntry entry = draft.Entries[frame];
-            sealer.Seal(frame, entry with { Export = _familyOf(entry.Export) }, body.Slice(at, entry.SealedBytes));
+            sealer.Seal(frame, entry with { Export = draft.Plans[frame].Family }, body.Slice(at, entry.SealedBytes));
             at += entry.SealedBytes;
         }
     }

@@ -244,7 +244,7 @@ internal sealed partial class Settler
             }
 
             foreach (ExportId other in piece.Maps.AsSpan(1)) settled.Again.Add((draft.Plans.Count, other));
-            draft.Plans.Add(new FramePlan(piece.Maps[0], piece.Range.Offset, (int)piece.Range.Length, i, 1));
+            draft.Plans.Add(new FramePlan(piece.Maps[0], piece.Family, piece.Range.Offset, (int)piece.Range.Length, i, 1));
         }
 
         return draft;

@@ -81,9 +81,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _graph = graph = new StoreGraph(
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
-            new ChunkStage(id => ChunkBytesOf(id)),
+            new ChunkStage(ChunkBytesOf, state.FamilyOf),
             new CompressStage(opened.Codec, parts.Buffers, options.CompressionLevel),
-            new SealStage(opened.Keys, parts.Entropy, state.FamilyOf),
+            new SealStage(opened.Keys, parts.Entropy),
             new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
             new UploadStage(uploadStore, opened.Keys, Supervisor),
             new CommitStage(

@@ -11,7 +11,14 @@ namespace ZeroFlow.Stages.Engine;
 internal readonly record struct FramePiece(int RecordIndex, long Start, int Length);
 
 /// <summary>A frame in the making: pieces that follow each other in the export.</summary>
-internal readonly record struct FramePlan(ExportId Export, long Offset, int Length, int FirstPiece, int Pieces);
+/// <param name="Export">The export or snapshot whose line the frame gets.</param>
+/// <param name="Family">What it is sealed for; known now, because the export may be gone when it is sealed.</param>
+/// <param name="Offset">First byte in the export.</param>
+/// <param name="Length">Bytes.</param>
+/// <param name="FirstPiece">Index of the first piece.</param>
+/// <param name="Pieces">Number of pieces.</param>
+internal readonly record struct FramePlan(
+    ExportId Export, ExportId Family, long Offset, int Length, int FirstPiece, int Pieces);
 
 /// <summary>
 /// A cut on its way to being a committed table: the message of stages (4) to (9). Each stage fills in its part; nobody

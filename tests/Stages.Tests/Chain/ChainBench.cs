@@ -172,9 +172,9 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
             draft.AddPayload(record.Payload);
         }
 
-        new ChunkStage(_ => ChainBench.ChunkBytes).Run(draft);
+        new ChunkStage(_ => ChainBench.ChunkBytes, State.FamilyOf).Run(draft);
         new CompressStage(bench.Codec, bench.Buffers, 1).Run(draft);
-        new SealStage(bench.Keys, new SystemEntropy(), State.FamilyOf).Run(draft);
+        new SealStage(bench.Keys, new SystemEntropy()).Run(draft);
         new TableStage(bench.Keys, bench.Codec, session, TimeProvider.System).Run(draft);
         payload.Release();
         return draft;
