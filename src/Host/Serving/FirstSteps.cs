@@ -35,6 +35,7 @@ internal static class FirstSteps
                            sudo nbd-client -N {name} {address.Address} {port} /dev/nbd0
                            sudo mkfs.ext4 /dev/nbd0 && sudo mount /dev/nbd0 /mnt
             Detach it      sudo umount /mnt && sudo nbd-client -d /dev/nbd0
+            Manage it      zeroflow export ls, snapshot, clone, stats (see zeroflow --help)
             Use a bucket   zeroflow serve --help
             Stop it        Ctrl+C
 
