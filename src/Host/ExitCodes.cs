@@ -31,6 +31,9 @@ internal static class ExitCodes
     /// <summary>The server does not accept the token.</summary>
     public const int NotAllowed = 7;
 
+    /// <summary>A scrub was done and found something wrong.</summary>
+    public const int DamageFound = 8;
+
     /// <summary>The code for a start that ended with <paramref name="fault"/>.</summary>
     public static int ForStart(Exception fault) => IsFenced(fault) ? Fenced : StartFailed;
 

@@ -12,7 +12,7 @@ internal static class CommandTree
         zeroflow serve is the server; the other commands ask a running one, over its admin address.
 
         Exit codes of those: 0 done; 1 no answer, or the server cannot; 2 wrong command line; 5 not there; 6 not possible
-        now (the name is taken, clients are attached); 7 not allowed.
+        now (the name is taken, clients are attached); 7 not allowed; 8 a scrub found something.
         """;
 
     /// <summary>Runs what <paramref name="args"/> say, and returns the exit code of the process.</summary>

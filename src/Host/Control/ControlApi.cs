@@ -40,7 +40,7 @@ internal sealed class ControlApi
         }
         catch (StorageFaultException fault)
         {
-            await RefuseAsync(context, StatusOf(fault.Kind), fault.Message);
+            await RefuseAsync(context, ProblemOf(fault));
         }
         catch (BadHttpRequestException fault)
         {
@@ -139,7 +139,16 @@ internal sealed class ControlApi
         _ => StatusCodes.Status500InternalServerError,
     };
 
-    private static Task RefuseAsync(HttpContext context, int status, string detail)
+    /// <summary>What a client is told of a failure of the engine.</summary>
+    public static Problem ProblemOf(StorageFaultException fault) => ProblemOf(StatusOf(fault.Kind), fault.Message);
+
+    private static Problem ProblemOf(int status, string detail) =>
+        new("about:blank", Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status), status, detail);
+
+    private static Task RefuseAsync(HttpContext context, int status, string detail) =>
+        RefuseAsync(context, ProblemOf(status, detail));
+
+    private static Task RefuseAsync(HttpContext context, Problem problem)
     {
         if (context.Response.HasStarted)
         {
@@ -148,7 +157,6 @@ internal sealed class ControlApi
             return Task.CompletedTask;
         }
 
-        string title = Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status);
-        return WriteAsync(context, new Problem("about:blank", title, status, detail), ControlJson.Default.Problem, status);
+        return WriteAsync(context, problem, ControlJson.Default.Problem, problem.Status);
     }
 }

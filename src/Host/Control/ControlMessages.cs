@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Control;
 
@@ -38,6 +39,12 @@ internal sealed record StatusView(
     double OldestUnpublishedSeconds, uint Epoch, ulong LastTable, long LiveBytes, long TableBytes, long MapBytes,
     long SettledBytes, int WaitingObjects);
 
+/// <summary>What to scrub.</summary>
+internal sealed record ScrubRequest(double Share = 1, bool Repair = false);
+
+/// <summary>A line of the answer to a scrub: how far it is, or, at the end, what it found or why it ended.</summary>
+internal sealed record ScrubLine(ScrubProgress? Progress = null, ScrubReport? Report = null, Problem? Problem = null);
+
 /// <summary>An error, as RFC 9457 has it.</summary>
 internal sealed record Problem(string Type, string Title, int Status, string Detail);
 
@@ -45,7 +52,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    Converters = [typeof(LevelConverter)])]
+    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter)])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]
 [JsonSerializable(typeof(CreateRequest))]
@@ -54,8 +61,13 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
 [JsonSerializable(typeof(ZeroRequest))]
 [JsonSerializable(typeof(ExtentList))]
 [JsonSerializable(typeof(StatusView))]
+[JsonSerializable(typeof(ScrubRequest))]
+[JsonSerializable(typeof(ScrubLine))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ControlJson : JsonSerializerContext;
+
+/// <summary>Problems by their names.</summary>
+internal sealed class ScrubProblemConverter() : JsonStringEnumConverter<ScrubProblem>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>Levels by the names that the command line has for them.</summary>
 internal sealed class LevelConverter() : JsonStringEnumConverter<DurabilityLevel>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using ZeroFlow.Pipeline.Blocks;
@@ -53,6 +55,9 @@ internal static class ControlRoutes
             "POST", "/v1/snapshots", "Take snapshots of some exports, or of all, at one point.", Json.SnapshotRequest,
             Json.ExportList, [], SnapshotAsync),
         Route("POST", "/v1/flush", "Wait until the bucket holds everything that was answered.", null, null, [], PublishAsync),
+        Route(
+            "POST", "/v1/scrub", "Read back and verify what the store needs; answers a JSON line for each step, the report last.",
+            Json.ScrubRequest, Json.ScrubLine, [], ScrubAsync),
         Route("GET", "/v1/status", "Show the state of the store and the space that it takes.", null, Json.StatusView, [], StatusAsync),
         Route("GET", "/v1/openapi.json", "Describe this API.", null, null, [], DescribeAsync),
     ];
@@ -208,6 +213,40 @@ internal static class ControlRoutes
     {
         await call.Store.FlushAsync(DurabilityLevel.Published, call.Context.RequestAborted);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    // Lines, so that whoever waits sees that it goes on; nothing of a report is lost when progress lines are dropped.
+    private static async Task ScrubAsync(ControlCall call)
+    {
+        ScrubRequest wanted = await ControlApi.ReadAsync(call.Context, Json.ScrubRequest);
+        if (wanted.Share is not (> 0 and <= 1)) throw new BadHttpRequestException("share must be more than 0 and at most 1.");
+        var lines = Channel.CreateBounded<ScrubLine>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
+        Task<ScrubReport> scrubbing = call.Store.ScrubAsync(
+            new ScrubOptions { Share = wanted.Share, Repairs = wanted.Repair },
+            progress => lines.Writer.TryWrite(new ScrubLine(progress)), call.Context.RequestAborted);
+        Task ended = scrubbing.ContinueWith(
+            _ => lines.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        call.Context.Response.ContentType = "application/x-ndjson";
+        await foreach (ScrubLine line in lines.Reader.ReadAllAsync(call.Context.RequestAborted)) await WriteLineAsync(call, line);
+        await ended;
+        ScrubLine last;
+        try
+        {
+            last = new ScrubLine(Report: await scrubbing);
+        }
+        catch (StorageFaultException fault) when (call.Context.Response.HasStarted)
+        {
+            last = new ScrubLine(Problem: ControlApi.ProblemOf(fault));
+        }
+
+        await WriteLineAsync(call, last);
+    }
+
+    private static async Task WriteLineAsync(ControlCall call, ScrubLine line)
+    {
+        await call.Context.Response.Body.WriteAsync(
+            (byte[])[.. JsonSerializer.SerializeToUtf8Bytes(line, Json.ScrubLine), (byte)'\n'], call.Context.RequestAborted);
+        await call.Context.Response.Body.FlushAsync(call.Context.RequestAborted);
     }
 
     private static Task StatusAsync(ControlCall call)

@@ -127,6 +127,21 @@ internal sealed class StoreState
         foreach (var (ordinal, bytes) in folded.Live) Tables[ordinal]?.AddLive(bytes);
     }
 
+    /// <summary>
+    /// Every stored page that the live bytes count: those that maps have, and those that wait to be discounted. Between
+    /// two tables.
+    /// </summary>
+    public IReadOnlyList<StoredPage> StoredPages()
+    {
+        MapFamily[] families = [.. _exports.Values.Select(static export => export.Map.Family).Concat(_families).Distinct()];
+        return
+        [
+            .. Exports.SelectMany(static export => export.Map.StoredPages()).Select(static slot => slot.Base!.Stored!)
+                .Concat(families.SelectMany(static family => family.Released))
+                .Distinct(),
+        ];
+    }
+
     /// <summary>Restores the scalars of a checkpoint.</summary>
     public void Restore(ChainPosition position, Guid session, Sequence lastSequence, ExportId lastExport)
     {

@@ -134,6 +134,18 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
         _runtime.Front.FlushAsync(level, cancellation).AsTask();
 
     /// <summary>
+    /// Reads back what the store needs, from the bucket and past every cache, while it goes on working: the chain, the
+    /// map, the live-byte counts, and the frames of the tables. One at a time.
+    /// </summary>
+    /// <param name="options">How much, and whether to repair.</param>
+    /// <param name="progress">Told after every object.</param>
+    /// <param name="cancellation">Ends it; nothing is left behind.</param>
+    /// <exception cref="StorageFaultException">The bucket is away, or another scrub is under way.</exception>
+    public Task<ScrubReport> ScrubAsync(
+        ScrubOptions options, Action<ScrubProgress> progress, CancellationToken cancellation) =>
+        _runtime.ScrubAsync(options, progress, cancellation);
+
+    /// <summary>
     /// Stops: refuses new operations, syncs the WAL, and publishes what it can within <paramref name="timeout"/>. What
     /// is left is in the WAL and is replayed by the next start.
     /// </summary>

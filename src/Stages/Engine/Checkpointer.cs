@@ -60,6 +60,9 @@ internal sealed partial class Checkpointer
     /// <summary>The table of the newest stored checkpoint.</summary>
     public ChainPosition LastStored { get; private set; }
 
+    /// <summary>True while one is begun and not installed.</summary>
+    public bool IsUnderWay => _frozen is not null;
+
     /// <summary>True when a checkpoint is worth its cost, or the changes in memory take too much room.</summary>
     public bool IsDue
     {

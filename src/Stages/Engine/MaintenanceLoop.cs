@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using ZeroFlow.Pipeline.Flow;
 
 namespace ZeroFlow.Stages.Engine;
@@ -21,6 +22,7 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly Settler _settler;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
+    private readonly ConcurrentQueue<IErrand> _errands = new();
     private TaskCompletionSource _room = NewSignal();
     private volatile bool _isSettling;
     private TimeSpan _settlePause;
@@ -64,12 +66,57 @@ internal sealed class MaintenanceLoop : IDisposable
         }
     }
 
+    /// <summary>True while a checkpoint is begun and not installed. Asked within <see cref="BetweenAsync"/>.</summary>
+    public bool IsCheckpointUnderWay => _checkpointer.IsUnderWay;
+
+    /// <summary>Runs something between checkpoints, collections and settled batches: none of them goes on meanwhile.</summary>
+    public async Task<T> BetweenAsync<T>(Func<Task<T>> work, CancellationToken cancellation)
+    {
+        var errand = new Errand<T>(work);
+        _errands.Enqueue(errand);
+        _wake.Wake();
+        return await errand.Done.WaitAsync(cancellation);
+    }
+
+    /// <summary>
+    /// Writes anew what the ranges still hold and a cache or the bucket still has. The pieces that were committed.
+    /// </summary>
+    public Task<List<LivePiece>> RepairAsync(List<WrittenRange> written, CancellationToken cancellation) =>
+        BetweenAsync(
+            async () =>
+            {
+                _isSettling = true;
+                MakeRoom();
+                try
+                {
+                    return await _settler.RepairAsync(written, cancellation);
+                }
+                finally
+                {
+                    _isSettling = false;
+                }
+            },
+            cancellation);
+
     /// <summary>The actor's loop; ends with the cancellation.</summary>
     public async Task RunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await LoopAsync(cancellation);
+        }
+        finally
+        {
+            while (_errands.TryDequeue(out IErrand? errand)) errand.Cancel();
+        }
+    }
+
+    private async Task LoopAsync(CancellationToken cancellation)
     {
         _collector.Opened();
         while (true)
         {
+            while (_errands.TryDequeue(out IErrand? errand)) await errand.RunAsync();
             bool isWell = true;
             if (_checkpointer.IsDue)
             {
@@ -128,6 +175,35 @@ internal sealed class MaintenanceLoop : IDisposable
         {
             if (other != Timeout.InfiniteTimeSpan && (next == Timeout.InfiniteTimeSpan || other < next)) next = other;
         }
+    }
+
+    private interface IErrand
+    {
+        Task RunAsync();
+
+        void Cancel();
+    }
+
+    private sealed class Errand<T>(Func<Task<T>> work) : IErrand
+    {
+        private readonly TaskCompletionSource<T> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task<T> Done => _done.Task;
+
+        // What fails is for who asked.
+        public async Task RunAsync()
+        {
+            try
+            {
+                _done.SetResult(await work());
+            }
+            catch (Exception fault)
+            {
+                _done.SetException(fault);
+            }
+        }
+
+        public void Cancel() => _done.TrySetCanceled();
     }
 
     private void MakeRoom()

@@ -90,6 +90,30 @@ internal sealed partial class Settler
         }
     }
 
+    /// <summary>
+    /// Writes anew what of the ranges is still found and can still be read, from wherever. The pieces that were committed.
+    /// </summary>
+    public async Task<List<LivePiece>> RepairAsync(List<WrittenRange> written, CancellationToken cancellation)
+    {
+        ChainPosition asOf;
+        using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
+        List<LivePiece> good = [];
+        foreach (LivePiece piece in await new LiveFinder(_state).FindAsync(written, cancellation))
+        {
+            try
+            {
+                (await _frames.ReadAsync(piece.Frame, cancellation)).Release();
+                good.Add(piece);
+            }
+            catch (StorageFaultException lost)
+            {
+                LogLost(lost);
+            }
+        }
+
+        return await RewriteAsync(good, asOf, cancellation) ? good : [];
+    }
+
     private async Task<SettleResult> SettleAsync(CancellationToken cancellation)
     {
         List<(int Ordinal, TableInfo Table)> sparse = ChooseTables();
@@ -252,6 +276,9 @@ internal sealed partial class Settler
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Tables that are mostly dead could not be rewritten; it will be tried again.")]
     private partial void LogFailed(Exception fault);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A damaged range is in no cache either.")]
+    private partial void LogLost(Exception fault);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Settled {Bytes} bytes into {Frames} frames.")]
     private partial void LogSettled(long bytes, int frames);

@@ -42,6 +42,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
     private readonly MaintenanceLoop _maintenance;
     private readonly FrameDiskCache? _diskCache;
     private readonly FrameReader _frames;
+    private readonly RetryingObjectStore _readStore;
+    private readonly SemaphoreSlim _scrubTurn = new(1);
     private readonly ReadParts _reading;
     private Task _journalLoop = Task.CompletedTask;
     private Task _syncLoop = Task.CompletedTask;
@@ -61,6 +63,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         var memory = new FrameMemoryCache(options.MemoryCacheBytes);
         _diskCache = OpenDiskCache(options, parts, log);
         RetryingObjectStore readStore = opened.Objects.With(RetryPolicy.ForReads(options.RefusalPatience));
+        _readStore = readStore;
         _frames = new FrameReader(
             readStore, state.Tables, memory, _diskCache, parts.Buffers, parts.Metrics,
             new FrameReaderOptions { ReadAheadBytes = options.ReadAheadBytes });
@@ -184,6 +187,32 @@ internal sealed class StoreRuntime : IAsyncDisposable
     /// <summary>Makes the map of an export that is about to be created.</summary>
     public CommittedMap PrepareMap(ExportInfo info) => _opened.State.PrepareMap(info);
 
+    /// <inheritdoc cref="BlockStore.ScrubAsync"/>
+    public async Task<ScrubReport> ScrubAsync(
+        ScrubOptions options, Action<ScrubProgress> progress, CancellationToken cancellation)
+    {
+        if (!await _scrubTurn.WaitAsync(TimeSpan.Zero, cancellation))
+            throw new StorageFaultException(FaultKind.Conflict, "A scrub is under way already.");
+        try
+        {
+            using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellation, Supervisor.Stopping);
+            byte[] seed = new byte[sizeof(int)];
+            _parts.Entropy.Fill(seed);
+            var reader = new TableReader(_readStore, _opened.Keys, _opened.Codec);
+            var walker = new ChainWalker(_readStore, _opened.Keys, _opened.Codec, _parts.Loggers.CreateLogger("ZeroFlow.Store"));
+            var scrubber = new Scrubber(_opened.State, _turn, _maintenance, walker, reader, _readStore, _parts.Buffers);
+            return await scrubber.RunAsync(options, progress, new Random(BitConverter.ToInt32(seed)), both.Token);
+        }
+        catch (ObjectStoreException away)
+        {
+            throw new StorageFaultException(FaultKind.Unavailable, $"The scrub was not finished: {away.Message}", away);
+        }
+        finally
+        {
+            _scrubTurn.Release();
+        }
+    }
+
     public async Task<StopReport> StopAsync(TimeSpan timeout)
     {
         var closing = new StorageFaultException(FaultKind.Closing, "The store is closing.");
@@ -218,6 +247,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _cutter.Dispose();
         _maintenance.Dispose();
         _turn.Dispose();
+        _scrubTurn.Dispose();
         await _frames.DisposeAsync();
         if (_diskCache is not null) await _diskCache.DisposeAsync();
         _reading.Memory.Clear();

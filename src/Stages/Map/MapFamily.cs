@@ -73,6 +73,15 @@ internal sealed class MapFamily(ExportId id, TableRegistry tables, MapPages page
         }
     }
 
+    /// <inheritdoc cref="TakeReleased"/>
+    public IReadOnlyList<StoredPage> Released
+    {
+        get
+        {
+            lock (Lock) return [.. _released];
+        }
+    }
+
     /// <summary>Stored pages that nobody has any more, and whose pieces no checkpoint has discounted yet.</summary>
     public List<StoredPage> TakeReleased()
     {

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Commands.Control;
 
@@ -78,6 +79,24 @@ internal sealed class ControlClient : IDisposable
             HttpMethod.Get, $"{PathOf(export)}/content?offset={offset}&length={bytes.Length}", null, cancellation);
         await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
         await body.ReadExactlyAsync(bytes, cancellation);
+    }
+
+    /// <summary>Scrubs, telling how far it is, and returns the report.</summary>
+    public async Task<ScrubReport> ScrubAsync(
+        ScrubRequest request, Action<ScrubProgress> progress, CancellationToken cancellation)
+    {
+        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(request, Json.ScrubRequest));
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, "v1/scrub", body, cancellation);
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
+        while (await lines.ReadLineAsync(cancellation) is { } text)
+        {
+            ScrubLine line = JsonSerializer.Deserialize(text, Json.ScrubLine) ?? throw new JsonException("The server answered null.");
+            if (line.Progress is { } step) progress(step);
+            if (line.Problem is { } problem) throw new RefusedException((HttpStatusCode)problem.Status, problem.Detail);
+            if (line.Report is { } report) return report;
+        }
+
+        throw new HttpRequestException("The server ended the scrub without a report.");
     }
 
     private async Task<HttpResponseMessage> SendAsync(

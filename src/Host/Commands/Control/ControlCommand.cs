@@ -68,6 +68,11 @@ internal class ControlCommand : Command
             await console.Error.WriteLineAsync($"zeroflow: {refused.Message}");
             return CodeOf(refused.Status);
         }
+        catch (DamageFoundException found)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: {found.Message}");
+            return ExitCodes.DamageFound;
+        }
         catch (Exception fault) when (fault is HttpRequestException or JsonException)
         {
             await console.Error.WriteLineAsync(

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization.Metadata;
 using Spectre.Console;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Commands.Control;
 
@@ -58,6 +59,22 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
             ("in the bucket", $"{Quantities.FormatSize(status.TableBytes)} of tables, {Quantities.FormatSize(status.MapBytes)} of map"),
             ("settled", Quantities.FormatSize(status.SettledBytes)),
             ("to be deleted", $"{status.WaitingObjects} objects"));
+    }
+
+    /// <summary>Prints what a scrub found.</summary>
+    public void Write(ScrubReport report)
+    {
+        if (TryWriteJson(new ScrubLine(Report: report), ControlJson.Default.ScrubLine)) return;
+        WriteFields(
+            ("read", $"{report.Tables} tables, {report.Frames} frames, {report.Pages} pages of the map, {Quantities.FormatSize(report.Bytes)}"),
+            ("counts", report.CountsChecked ? "compared" : "not compared: a checkpoint was under way, or pages could not be read"),
+            ("findings", report.Findings.Count.ToString(CultureInfo.InvariantCulture)));
+        foreach (ScrubFinding finding in report.Findings)
+        {
+            writer.WriteLine($"{finding.Problem}: {finding.ObjectKey}: {finding.Detail}");
+            foreach (DamagedRange range in finding.Ranges)
+                writer.WriteLine($"  {range.Export}: {range.Length} bytes at {range.Offset}, {(range.IsRepaired ? "repaired" : "LOST")}");
+        }
     }
 
     private static string Remark(ExportView export)
