@@ -274,19 +274,9 @@ internal static class ControlRoutes
 
     private static ExportView View(BlockStore store, ExportInfo info)
     {
-        int attached;
-        try
-        {
-            attached = store.AttachedTo(info.Name);
-        }
-        catch (StorageFaultException gone) when (gone.Kind == FaultKind.NotFound)
-        {
-            attached = 0;
-        }
-
         string? of = info.Snapshot is null ? null : info.Name[..^(info.Snapshot.Name.Length + 1)];
         return new ExportView(
-            info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, attached, of,
+            info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, store.AttachedTo(info.Name), of,
             info.Snapshot?.CreatedAt);
     }
 

@@ -69,7 +69,7 @@ internal sealed class StoreState
 
         int ordinal = Tables.Add(info);
         foreach (CatalogRecord record in index.Catalog) Apply(CatalogChange.Decode(record.Change), at);
-        Apply(index.Entries, ordinal, at);
+        Apply(index, ordinal, at);
         TablesApplied++;
         LastSequence = info.LastSequence;
         Position = at;
@@ -182,41 +182,41 @@ internal sealed class StoreState
         return all;
     }
 
-    private void Apply(IReadOnlyList<TableEntry> entries, int ordinal, ChainPosition at)
+    private void Apply(TableIndex index, int ordinal, ChainPosition at)
     {
-        var frames = new List<(TableEntry Entry, long Offset)>();
-        long objectOffset = TableIdentity.Bytes;
-        foreach (TableEntry entry in entries)
+        TableFrame[]? frames = null;
+        foreach (TableFrame frame in index.Frames()) Apply(frame, ordinal, at);
+        foreach (TableEntry entry in index.Entries)
         {
-            TableEntry line = entry;
-            int frame = frames.Count;
-            long offset = objectOffset;
-            if (entry.HasFrame)
-            {
-                frames.Add((entry, objectOffset));
-                objectOffset += entry.SealedBytes;
-            }
-            else if (entry.Kind == TableEntryKind.SettledAgain)
-            {
-                frame = entry.SealedBytes;
-                if ((uint)frame >= (uint)frames.Count) throw StorageFaultException.Corrupt($"Table {at} names its frame {frame}, which is not there.");
-                (TableEntry source, offset) = frames[frame];
-                if (source.Range != entry.Range) throw StorageFaultException.Corrupt($"Table {at} names its frame {frame} for {entry.Range}, which it is not.");
-                line = entry with { Encoding = source.Encoding, SealedBytes = source.SealedBytes };
-            }
-
-            if (!_exports.TryGetValue(entry.Export.Value, out CommittedExport? export))
-            {
-                // Written or settled before the export was deleted, and committed after it.
-                if (entry.Export.Value <= LastExportId.Value) continue;
-                throw StorageFaultException.Corrupt($"Table {at} holds {entry.Range} of export {entry.Export}, which is not there.");
-            }
-
-            // What raced with a shrinking of the export ends where the export does.
-            BlockRange range = entry.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
-            if (!range.IsEmpty)
-                export.Map.Apply(line, range, ordinal, frame, offset, at with { Number = at.Number - entry.TablesBack });
+            if (entry.HasFrame) continue;
+            if (entry.Kind == TableEntryKind.SettledAgain) Apply(HeldBy(frames ??= [.. index.Frames()], entry, at), ordinal, at);
+            else Apply(new TableFrame(0, 0, entry), ordinal, at);
         }
+    }
+
+    // The frame that a line names which has none of its own, as that line's.
+    private static TableFrame HeldBy(TableFrame[] frames, in TableEntry line, ChainPosition at)
+    {
+        int number = line.SealedBytes;
+        if ((uint)number >= (uint)frames.Length) throw StorageFaultException.Corrupt($"Table {at} names its frame {number}, which is not there.");
+        TableFrame frame = frames[number];
+        if (frame.Entry.Range != line.Range) throw StorageFaultException.Corrupt($"Table {at} names its frame {number} for {line.Range}, which it is not.");
+        return frame with { Entry = line with { Encoding = frame.Entry.Encoding, SealedBytes = frame.Entry.SealedBytes } };
+    }
+
+    private void Apply(in TableFrame frame, int ordinal, ChainPosition at)
+    {
+        TableEntry line = frame.Entry;
+        if (!_exports.TryGetValue(line.Export.Value, out CommittedExport? export))
+        {
+            // Written or settled before the export was deleted, and committed after it.
+            if (line.Export.Value <= LastExportId.Value) return;
+            throw StorageFaultException.Corrupt($"Table {at} holds {line.Range} of export {line.Export}, which is not there.");
+        }
+
+        // What raced with a shrinking of the export ends where the export does.
+        BlockRange range = line.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
+        if (!range.IsEmpty) export.Map.Apply(frame, range, ordinal, at with { Number = at.Number - line.TablesBack });
     }
 
     private void Apply(CatalogChange change, ChainPosition at)

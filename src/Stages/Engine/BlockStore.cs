@@ -43,8 +43,7 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     /// <inheritdoc/>
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device) => _catalog.TryOpen(name, out device);
 
-    /// <summary>Clients that are attached to an export or snapshot now.</summary>
-    /// <exception cref="StorageFaultException">There is none of that name.</exception>
+    /// <summary>Clients that are attached to an export or snapshot now; zero when there is none of that name.</summary>
     public int AttachedTo(string name) => _catalog.AttachedTo(name);
 
     /// <summary>

@@ -63,31 +63,14 @@ internal sealed partial class Collector
     /// <param name="pageObjects">Objects that were made for it.</param>
     public void CheckpointStored(int lastOrdinal, IReadOnlySet<int> pageObjects)
     {
-        long now = _time.GetTimestamp();
-        foreach (var (ordinal, table) in _state.Tables.All())
-        {
-            if (table.LiveBytes != 0 || table.IsDying) continue;
-            if (ordinal > lastOrdinal && !pageObjects.Contains(ordinal)) continue;
-            table.Doom();
-            _dying.Enqueue((now, ordinal));
-        }
-
+        DoomTheDead(ordinal => ordinal <= lastOrdinal || pageObjects.Contains(ordinal));
         _checkpointsAreDue = true;
     }
 
     /// <summary>
     /// What was dead as of the checkpoint that the store was opened from: its writer may not have come to delete it.
     /// </summary>
-    public void Opened()
-    {
-        long now = _time.GetTimestamp();
-        foreach (var (ordinal, table) in _state.Tables.All())
-        {
-            if (ordinal > _state.StartedFromOrdinal || table.LiveBytes != 0) continue;
-            table.Doom();
-            _dying.Enqueue((now, ordinal));
-        }
-    }
+    public void Opened() => DoomTheDead(ordinal => ordinal <= _state.StartedFromOrdinal);
 
     /// <summary>Deletes what may go now.</summary>
     /// <returns>False when the bucket did not let it; what is left is tried again.</returns>
@@ -120,6 +103,17 @@ internal sealed partial class Collector
         {
             await _objects.DeleteAsync(orphan.Key, cancellation);
             _orphans.Dequeue();
+        }
+    }
+
+    private void DoomTheDead(Func<int, bool> isCounted)
+    {
+        long now = _time.GetTimestamp();
+        foreach (var (ordinal, table) in _state.Tables.All())
+        {
+            if (table.LiveBytes != 0 || table.IsDying || !isCounted(ordinal)) continue;
+            table.Doom();
+            _dying.Enqueue((now, ordinal));
         }
     }
 

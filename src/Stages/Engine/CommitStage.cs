@@ -110,12 +110,10 @@ internal sealed class CommitStage
     {
         if (_diskCache is null) return;
         ReadOnlySpan<byte> body = draft.Object.Span;
-        int at = TableIdentity.Bytes;
-        for (int frame = 0; frame < draft.Plans.Count; frame++)
+        foreach (TableFrame frame in draft.Index!.Frames())
         {
-            int sealedBytes = draft.Entries[frame].SealedBytes;
-            _diskCache.Insert(new FrameKey(ordinal, frame), body.Slice(at, sealedBytes));
-            at += sealedBytes;
+            _diskCache.Insert(
+                new FrameKey(ordinal, frame.Number), body.Slice((int)frame.ObjectOffset, frame.Entry.SealedBytes));
         }
     }
 }

@@ -49,7 +49,7 @@ internal sealed partial class ExportCatalog : IDisposable
         return device is not null;
     }
 
-    public int AttachedTo(string name) => Require(name).Attached;
+    public int AttachedTo(string name) => _byName.GetValueOrDefault(name)?.Attached ?? 0;
 
     public void Dispose() => _turn.Dispose();
 
@@ -170,7 +170,7 @@ internal sealed partial class ExportCatalog : IDisposable
 
             var change = new CatalogChange.CreateSnapshots(
                 snapshot, now, [.. taken.Select(static i => new CatalogChange.SnapshotMember(i.Id.Value, i.Snapshot!.Of.Value))]);
-            await JournalPendingAsync(change, [.. taken.Select(static i => i.Name)], static () => { }, cancellation);
+            await JournalPendingAsync(change, [.. taken.Select(static i => i.Name)], cancellation);
         }
 
         await OpenPublishedAsync(taken, cancellation);
@@ -188,7 +188,7 @@ internal sealed partial class ExportCatalog : IDisposable
             RequireFree(name);
             var change = new CatalogChange.CreateClone(++_lastId, name, origin.Id.Value, level ?? origin.Level);
             clone = change.ToInfo(origin);
-            await JournalPendingAsync(change, [name], static () => { }, cancellation);
+            await JournalPendingAsync(change, [name], cancellation);
         }
 
         await OpenPublishedAsync([clone], cancellation);
@@ -208,7 +208,7 @@ internal sealed partial class ExportCatalog : IDisposable
             var change = new CatalogChange.RollBack(before.Id.Value, target.Id.Value);
 
             // Clients that are attached all the same keep the device that was, which refuses them from now on.
-            await JournalPendingAsync(change, [before.Name], () => Remove(export), cancellation);
+            await JournalPendingAsync(change, [before.Name], cancellation, replaces: export);
         }
 
         await OpenPublishedAsync([before], cancellation);
@@ -255,18 +255,16 @@ internal sealed partial class ExportCatalog : IDisposable
     }
 
     // The names stay taken until the record is published and what it makes can be opened.
-    private async Task JournalPendingAsync(
-        CatalogChange change, string[] names, Action onJournaled, CancellationToken cancellation)
-    {
-        await _runtime.Front.ChangeCatalogAsync(
+    private ValueTask JournalPendingAsync(
+        CatalogChange change, string[] names, CancellationToken cancellation, ExportDevice? replaces = null) =>
+        _runtime.Front.ChangeCatalogAsync(
             change.Encode(),
             () =>
             {
-                onJournaled();
+                if (replaces is not null) Remove(replaces);
                 lock (_pending) _pending.UnionWith(names);
             },
             cancellation);
-    }
 
     // Goes on when the caller gives up: what is journaled takes effect all the same.
     private Task OpenPublishedAsync(IReadOnlyList<ExportInfo> exports, CancellationToken cancellation) =>

@@ -388,6 +388,7 @@ internal sealed class ExportDevice : IBlockDevice
             if (!isLarge && _plans.Count < SpareMax) _plans.Push(plan);
         }
     }
+
     private sealed class Attachment : IDisposable
     {
         private ExportDevice? _device;

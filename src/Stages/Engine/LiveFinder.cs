@@ -12,8 +12,8 @@ internal readonly record struct WrittenRange(int Ordinal, ExportId Export, Block
 internal readonly record struct LivePiece(ExportId Family, ExportId[] Maps, BlockRange Range, FrameRef Frame, int ChunkBytes);
 
 /// <summary>
-/// Finds what of the written ranges the maps still name: in the export, its snapshots and its clones. Used by the
-/// maintenance loop alone.
+/// Finds what of the written ranges the maps still name: in the export, its snapshots and its clones. One object, one
+/// search.
 /// </summary>
 internal sealed class LiveFinder(StoreState state)
 {
@@ -23,11 +23,11 @@ internal sealed class LiveFinder(StoreState state)
     /// <summary>The pieces, sorted by family, by the maps that have them, and by offset.</summary>
     public async Task<List<LivePiece>> FindAsync(List<WrittenRange> written, CancellationToken cancellation)
     {
+        // Of an export that is gone it is not known whose relative it was: it is looked for everywhere.
+        ILookup<MapFamily?, WrittenRange> byFamily = written.ToLookup(entry => state.Find(entry.Export)?.Map.Family);
         foreach (IGrouping<MapFamily, CommittedExport> family in state.Exports.GroupBy(static export => export.Map.Family))
         {
-            // Of an export that is gone it is not known whose relative it was.
-            IEnumerable<WrittenRange> own = written.Where(
-                entry => state.Find(entry.Export) is not { } export || export.Map.Family == family.Key);
+            IEnumerable<WrittenRange> own = byFamily[family.Key].Concat(byFamily[null]);
             int first = _pieces.Count;
             CommittedExport[] members = [.. family];
             foreach (IGrouping<long, WrittenRange> page in own.GroupBy(static entry => entry.Range.Offset / MapPage.Span).OrderBy(static page => page.Key))

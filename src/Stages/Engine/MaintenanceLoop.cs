@@ -82,21 +82,7 @@ internal sealed class MaintenanceLoop : IDisposable
     /// Writes anew what the ranges still hold and a cache or the bucket still has. The pieces that were committed.
     /// </summary>
     public Task<List<LivePiece>> RepairAsync(List<WrittenRange> written, CancellationToken cancellation) =>
-        BetweenAsync(
-            async () =>
-            {
-                _isSettling = true;
-                MakeRoom();
-                try
-                {
-                    return await _settler.RepairAsync(written, cancellation);
-                }
-                finally
-                {
-                    _isSettling = false;
-                }
-            },
-            cancellation);
+        BetweenAsync(() => SettlingAsync(() => _settler.RepairAsync(written, cancellation)), cancellation);
 
     /// <summary>The actor's loop; ends with the cancellation.</summary>
     public async Task RunAsync(CancellationToken cancellation)
@@ -142,21 +128,25 @@ internal sealed class MaintenanceLoop : IDisposable
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
         long started = _time.GetTimestamp();
-        SettleResult result;
+        SettleResult result = await SettlingAsync(() => _settler.RunAsync(cancellation));
+        _settledAt = _time.GetTimestamp();
+        _settlePause = result == SettleResult.Settled ? _time.GetElapsedTime(started) : TimeSpan.Zero;
+        return result != SettleResult.Failed;
+    }
+
+    // Commits go on meanwhile: a settled table is behind others.
+    private async Task<T> SettlingAsync<T>(Func<Task<T>> work)
+    {
         _isSettling = true;
         MakeRoom();
         try
         {
-            result = await _settler.RunAsync(cancellation);
+            return await work();
         }
         finally
         {
             _isSettling = false;
         }
-
-        _settledAt = _time.GetTimestamp();
-        _settlePause = result == SettleResult.Settled ? _time.GetElapsedTime(started) : TimeSpan.Zero;
-        return result != SettleResult.Failed;
     }
 
     private bool HoldsCommits => _checkpointer.HoldsCommits && !_isSettling;

@@ -12,43 +12,37 @@ namespace ZeroFlow.Stages.Engine;
 
 /// <summary>
 /// Reads back what the store needs, from the bucket and past every cache: the chain from the newest checkpoint on, every
-/// page of the map, and every frame of every table. Nothing changes, unless repairs are asked for. One run at a time.
+/// page of the map, and every frame of every table. Nothing changes, unless repairs are asked for. One object, one run.
 /// </summary>
 /// <remarks>
 /// It looks at a store that goes on working. What it finds missing or damaged is a finding only if the map still names it
 /// afterwards: an object that was deleted meanwhile was not needed.
 /// </remarks>
 internal sealed class Scrubber(
-    StoreState state, CommitTurn turn, MaintenanceLoop maintenance, ChainWalker walker, TableReader indexes, IObjectStore objects,
-    BufferPool buffers)
+    StoreState state, CommitTurn turn, MaintenanceLoop maintenance, ChainWalker walker, IObjectStore objects,
+    BufferPool buffers, ScrubOptions options, Action<ScrubProgress> progress)
 {
     private const int WalksMax = 5;
 
     private readonly List<ScrubFinding> _findings = [];
-    private ScrubOptions _options = new();
-    private Action<ScrubProgress> _report = static _ => { };
     private long _frames;
     private int _tables;
     private int _pages;
     private long _bytes;
     private long _totalBytes;
 
-    public async Task<ScrubReport> RunAsync(
-        ScrubOptions options, Action<ScrubProgress> report, Random random, CancellationToken cancellation)
+    public async Task<ScrubReport> RunAsync(Random random, CancellationToken cancellation)
     {
-        (_options, _report) = (options, report);
-        (_frames, _tables, _pages, _bytes) = (0, 0, 0, 0);
-        _findings.Clear();
         ScrubView view = await maintenance.BetweenAsync(() => LookAsync(cancellation), cancellation);
-        (int Ordinal, TableInfo Table)[] tables = [.. view.Tables
+        CountedTable[] tables = [.. view.Tables
             .Where(t => t.Table.Kind == ChainObjectKind.Table && random.NextDouble() < options.Share)];
         int[] pageObjects = [.. view.Pages.Select(static page => page.Place.Table).Distinct()];
         _totalBytes = tables.Sum(static t => t.Table.ObjectBytes) + pageObjects.Sum(ordinal => state.Tables[ordinal]?.ObjectBytes ?? 0);
 
         await CheckChainAsync(view.Position, cancellation);
         bool countsChecked = await CheckMapAsync(view, cancellation);
-        foreach (var (ordinal, table) in tables) await CheckTableAsync(ordinal, table, cancellation);
-        return new ScrubReport(_tables, _frames, _pages, _bytes, countsChecked, [.. _findings]);
+        foreach (CountedTable table in tables) await CheckTableAsync(table.Ordinal, table.Table, cancellation);
+        return new ScrubReport(_tables, _frames, _pages, _bytes, countsChecked, _findings);
     }
 
     private async Task<ScrubView> LookAsync(CancellationToken cancellation)
@@ -57,8 +51,7 @@ internal sealed class Scrubber(
         {
             return new ScrubView(
                 state.Position,
-                [.. state.Tables.All().Where(static t => !t.Table.IsDying)],
-                state.Tables.All().ToDictionary(static t => t.Ordinal, static t => t.Table.LiveBytes),
+                [.. state.Tables.All().Where(static t => !t.Table.IsDying).Select(static t => new CountedTable(t.Ordinal, t.Table, t.Table.LiveBytes))],
                 state.StoredPages(), maintenance.IsCheckpointUnderWay);
         }
     }
@@ -130,12 +123,12 @@ internal sealed class Scrubber(
 
     private async Task CompareCountsAsync(ScrubView view, Dictionary<int, long> live, CancellationToken cancellation)
     {
-        foreach (var (ordinal, table) in view.Tables)
+        foreach (var (ordinal, table, counted) in view.Tables)
         {
-            long counted = view.Live[ordinal], found = live.GetValueOrDefault(ordinal);
+            long found = live.GetValueOrDefault(ordinal);
             if (counted == found) continue;
             Add(ScrubProblem.WrongCount, table.ObjectKey, $"It is counted to have {counted} live bytes, and has {found}.", []);
-            if (!_options.Repairs) continue;
+            if (!options.Repairs) continue;
             await maintenance.BetweenAsync(
                 () =>
                 {
@@ -151,7 +144,7 @@ internal sealed class Scrubber(
         var at = new ChainPosition(table.Epoch, table.Number);
         try
         {
-            if (await indexes.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found)
+            if (await walker.Reader.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found)
                 throw StorageFaultException.Corrupt($"{table.ObjectKey} is a seal, and was a table.");
             if (await ReadAsync(table, cancellation) is not { } body)
                 throw StorageFaultException.Corrupt($"{table.ObjectKey} is missing or short.");
@@ -172,15 +165,11 @@ internal sealed class Scrubber(
         int ordinal, TableInfo table, TableIndex index, BufferLease body, CancellationToken cancellation)
     {
         var damaged = new List<WrittenRange>();
-        long offset = TableIdentity.Bytes;
-        int number = 0;
-        foreach (TableEntry entry in index.Entries)
+        foreach (var (number, offset, entry) in index.Frames())
         {
-            if (!entry.HasFrame) continue;
             var frame = new FrameRef(
-                new FrameKey(ordinal, number++), offset, entry.SealedBytes, entry.Encoding, state.FamilyOf(entry.Export),
+                new FrameKey(ordinal, number), offset, entry.SealedBytes, entry.Encoding, state.FamilyOf(entry.Export),
                 entry.Offset, (int)entry.Length);
-            offset += entry.SealedBytes;
             if (TryOpen(frame, body)) _frames++;
             else damaged.Add(new WrittenRange(ordinal, entry.Export, entry.Range));
         }
@@ -218,7 +207,7 @@ internal sealed class Scrubber(
     {
         List<LivePiece> live = await new LiveFinder(state).FindAsync(written, cancellation);
         if (live.Count == 0) return;
-        HashSet<LivePiece> repaired = _options.Repairs ? [.. await maintenance.RepairAsync(written, cancellation)] : [];
+        HashSet<LivePiece> repaired = options.Repairs ? [.. await maintenance.RepairAsync(written, cancellation)] : [];
         Add(problem, table.ObjectKey, detail, [.. live.SelectMany(piece => NamesOf(piece).Select(
             name => new DamagedRange(name, piece.Range.Offset, piece.Range.Length, repaired.Any(r => r.Frame.Key == piece.Frame.Key && r.Range.Contains(piece.Range)))))]);
     }
@@ -265,7 +254,7 @@ internal sealed class Scrubber(
         }
 
         _bytes += table.ObjectBytes;
-        _report(new ScrubProgress(_bytes, Math.Max(_bytes, _totalBytes)));
+        progress(new ScrubProgress(_bytes, Math.Max(_bytes, _totalBytes)));
         return new Body(lease);
     }
 
@@ -294,8 +283,10 @@ internal sealed class Scrubber(
         _findings.Add(new ScrubFinding(problem, key, detail, ranges));
 
     private sealed record ScrubView(
-        ChainPosition Position, IReadOnlyList<(int Ordinal, TableInfo Table)> Tables, Dictionary<int, long> Live,
-        IReadOnlyList<StoredPage> Pages, bool IsCheckpointUnderWay);
+        ChainPosition Position, IReadOnlyList<CountedTable> Tables, IReadOnlyList<StoredPage> Pages,
+        bool IsCheckpointUnderWay);
+
+    private sealed record CountedTable(int Ordinal, TableInfo Table, long LiveBytes);
 
     private sealed record Body(BufferLease Lease) : IDisposable
     {

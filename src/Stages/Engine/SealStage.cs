@@ -27,12 +27,10 @@ internal sealed class SealStage
         draft.Key = _keys.TableKey(salt);
         using var sealer = new FrameSealer(draft.Key, _keys.StoreId, draft.Position.Epoch, draft.Position.Number);
         Span<byte> body = draft.Body!.Span;
-        int at = TableIdentity.Bytes;
-        for (int frame = 0; frame < draft.Plans.Count; frame++)
+        foreach (var (number, offset, entry) in draft.Index!.Frames())
         {
-            TableEntry entry = draft.Entries[frame];
-            sealer.Seal(frame, entry with { Export = draft.Plans[frame].Family }, body.Slice(at, entry.SealedBytes));
-            at += entry.SealedBytes;
+            sealer.Seal(
+                number, entry with { Export = draft.Plans[number].Family }, body.Slice((int)offset, entry.SealedBytes));
         }
     }
 }

@@ -198,10 +198,10 @@ internal sealed class StoreRuntime : IAsyncDisposable
             using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellation, Supervisor.Stopping);
             byte[] seed = new byte[sizeof(int)];
             _parts.Entropy.Fill(seed);
-            var reader = new TableReader(_readStore, _opened.Keys, _opened.Codec);
             var walker = new ChainWalker(_readStore, _opened.Keys, _opened.Codec, _parts.Loggers.CreateLogger("ZeroFlow.Store"));
-            var scrubber = new Scrubber(_opened.State, _turn, _maintenance, walker, reader, _readStore, _parts.Buffers);
-            return await scrubber.RunAsync(options, progress, new Random(BitConverter.ToInt32(seed)), both.Token);
+            var scrubber = new Scrubber(
+                _opened.State, _turn, _maintenance, walker, _readStore, _parts.Buffers, options, progress);
+            return await scrubber.RunAsync(new Random(BitConverter.ToInt32(seed)), both.Token);
         }
         catch (ObjectStoreException away)
         {

@@ -153,15 +153,13 @@ internal sealed class CommittedMap
     }
 
     /// <summary>Applies one line of a committed table's index.</summary>
-    /// <param name="entry">The line.</param>
+    /// <param name="frame">The line, and the frame that holds its range, unless it is of zeros.</param>
     /// <param name="range">What of its range lies in the export: all of it, or its beginning.</param>
     /// <param name="table">Ordinal of the table.</param>
-    /// <param name="frame">Number of the frame, for a line that has one.</param>
-    /// <param name="objectOffset">Where that frame lies in the table object.</param>
     /// <param name="asOf">For a settled line: the place in the chain as of which it was read.</param>
-    public void Apply(
-        in TableEntry entry, BlockRange range, int table, int frame, long objectOffset, ChainPosition asOf)
+    public void Apply(in TableFrame frame, BlockRange range, int table, ChainPosition asOf)
     {
+        TableEntry entry = frame.Entry;
         lock (_family.Lock)
         {
             if (entry.Kind == TableEntryKind.Zero)
@@ -171,7 +169,7 @@ internal sealed class CommittedMap
             }
 
             var value = new Fragment(
-                table, frame, objectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, skipped: 0);
+                table, frame.Number, frame.ObjectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, skipped: 0);
             long page = range.Offset / MapPage.Span;
             if (entry.IsSettled) ApplySettled(page, range, value, asOf);
             else SetDelta(_slots.Own(page), range, value);

@@ -48,6 +48,9 @@ internal readonly record struct TableEntry(
     public BlockRange Range => new(Offset, Length);
 }
 
+/// <summary>A frame of a table: its number, where it lies in the object, and its line of the index.</summary>
+internal readonly record struct TableFrame(int Number, long ObjectOffset, TableEntry Entry);
+
 /// <summary>A change of the catalog as a table carries it.</summary>
 internal readonly record struct CatalogRecord(Sequence Sequence, byte[] Change);
 
@@ -61,6 +64,19 @@ internal sealed record TableIndex(IReadOnlyList<CatalogRecord> Catalog, IReadOnl
 
     /// <summary>Plain bytes of all frames.</summary>
     public long DataBytes => Entries.Sum(static entry => entry.HasFrame ? entry.Length : 0);
+
+    /// <summary>The frames, in the order in which they lie in the object.</summary>
+    public IEnumerable<TableFrame> Frames()
+    {
+        long offset = TableIdentity.Bytes;
+        int number = 0;
+        foreach (TableEntry entry in Entries)
+        {
+            if (!entry.HasFrame) continue;
+            yield return new TableFrame(number++, offset, entry);
+            offset += entry.SealedBytes;
+        }
+    }
 
     public void Write(Span<byte> target)
     {

@@ -68,7 +68,7 @@ internal sealed class MapBench : IAsyncDisposable
     });
 
     public void Apply(in TableEntry entry, int table, int frame, ulong asOf = 0, CommittedMap? map = null) =>
-        (map ?? Map).Apply(entry, entry.Range, table, frame, 128 + (frame * 100), new ChainPosition(1, asOf));
+        (map ?? Map).Apply(new TableFrame(frame, 128 + (frame * 100), entry), entry.Range, table, new ChainPosition(1, asOf));
 
     // A second map that begins as the first one is, as a snapshot's or a clone's does.
     public CommittedMap Fork(CommittedMap? map = null, ulong since = 0)
