@@ -69,29 +69,12 @@ internal sealed class EmbeddedDefault(string workingDirectory)
         return PassphraseSource.ReadFile(PassphraseFile);
     }
 
-    // The passphrase must be on stable storage before the first byte that needs it: written aside, synced, and moved
-    // into place, so that a crash leaves either no file or the whole one.
+    // The passphrase must be on stable storage before the first byte that needs it.
     private void CreatePassphrase()
     {
         Span<byte> random = stackalloc byte[PassphraseBytes];
         RandomNumberGenerator.Fill(random);
-        string draft = PassphraseFile + ".new";
-        File.Delete(draft);
-        var options = new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew,
-            Access = FileAccess.Write,
-            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-        };
-        using (var file = new FileStream(draft, options))
-        {
-            file.Write(Base64Url.EncodeToUtf8(random));
-            file.WriteByte((byte)'\n');
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(draft, PassphraseFile);
-        DirectorySync.Sync(BaseDirectory);
+        PrivateFile.Create(PassphraseFile, Base64Url.EncodeToUtf8(random), overwrites: false);
     }
 
     private static void CreatePrivateDirectory(string path)

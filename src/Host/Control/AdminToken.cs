@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
+using ZeroFlow.Host.Configuration;
 
 namespace ZeroFlow.Host.Control;
 
@@ -29,16 +30,7 @@ internal sealed class AdminToken
             if (Read(path) is { Length: > 0 } known) return new AdminToken(known);
             Directory.CreateDirectory(dataDirectory);
             string token = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(RandomBytes));
-            string draft = path + ".new";
-            File.Delete(draft);
-            var options = new FileStreamOptions
-            {
-                Mode = FileMode.CreateNew,
-                Access = FileAccess.Write,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            };
-            using (var file = new FileStream(draft, options)) file.Write(Encoding.ASCII.GetBytes(token + "\n"));
-            File.Move(draft, path, overwrite: true);
+            PrivateFile.Create(path, Encoding.ASCII.GetBytes(token), overwrites: true);
             return new AdminToken(token);
         }
         catch (UnauthorizedAccessException fault)

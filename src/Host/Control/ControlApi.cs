@@ -17,6 +17,7 @@ internal sealed class ControlApi
     public const int JsonBytesMax = 64 * 1024;
 
     private const string Bearer = "Bearer ";
+    private const string NotOpen = "The store is not open; /readyz says why.";
 
     private volatile BlockStore? _store;
     private volatile AdminToken? _token;
@@ -92,7 +93,22 @@ internal sealed class ControlApi
             return;
         }
 
-        if (!await IsAllowedAsync(context)) return;
+        // Before there is a store there is no token either.
+        if (_token is not { } token)
+        {
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
+            return;
+        }
+
+        if (!IsAllowed(context, token))
+        {
+            context.Response.Headers.WWWAuthenticate = "Bearer";
+            await RefuseAsync(
+                context, StatusCodes.Status401Unauthorized,
+                $"A token is needed: the content of {AdminToken.FileName} in the server's data directory, as Authorization: Bearer.");
+            return;
+        }
+
         if (Array.Find(routes, route => route.Method == context.Request.Method) is not { } found)
         {
             context.Response.Headers.Allow = string.Join(", ", routes.Select(static route => route.Method));
@@ -102,7 +118,7 @@ internal sealed class ControlApi
 
         if (_store is not { } store)
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "The store is not open; /readyz says why.");
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
             return;
         }
 
@@ -110,22 +126,10 @@ internal sealed class ControlApi
         await found.RunAsync(new ControlCall(context, store, name));
     }
 
-    private async Task<bool> IsAllowedAsync(HttpContext context)
+    private static bool IsAllowed(HttpContext context, AdminToken token)
     {
         string given = context.Request.Headers.Authorization.ToString();
-        if (_token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim()))
-            return true;
-        if (_token is null)
-        {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, "The store is not open; /readyz says why.");
-            return false;
-        }
-
-        context.Response.Headers.WWWAuthenticate = "Bearer";
-        await RefuseAsync(
-            context, StatusCodes.Status401Unauthorized,
-            $"A token is needed: the content of {AdminToken.FileName} in the server's data directory, as Authorization: Bearer.");
-        return false;
+        return given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
     }
 
     private static int StatusOf(FaultKind kind) => kind switch

@@ -32,6 +32,9 @@ internal sealed class ControlClient : IDisposable
     /// <summary>The path of an export.</summary>
     public static string PathOf(string export) => $"v1/exports/{Uri.EscapeDataString(export)}";
 
+    /// <summary>The query that forces something, or not.</summary>
+    public static string Force(bool force) => force ? "?force=true" : "";
+
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
@@ -47,8 +50,15 @@ internal sealed class ControlClient : IDisposable
         HttpMethod method, string path, TRequest request, JsonTypeInfo<TRequest> type, JsonTypeInfo<TAnswer> answer,
         CancellationToken cancellation)
     {
-        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(request, type));
+        using var body = JsonBody(request, type);
         using HttpResponseMessage response = await SendAsync(method, path, body, cancellation);
+        return await ReadAsync(response, answer, cancellation);
+    }
+
+    /// <summary>Asks for a change that needs no more words, and returns what it led to.</summary>
+    public async Task<T> PostAsync<T>(string path, JsonTypeInfo<T> answer, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Post, path, null, cancellation);
         return await ReadAsync(response, answer, cancellation);
     }
 
@@ -61,7 +71,7 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Makes a range read as zeros.</summary>
     public async Task ZeroAsync(string export, long offset, long length, CancellationToken cancellation)
     {
-        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new ZeroRequest(offset, length), Json.ZeroRequest));
+        using var body = JsonBody(new ZeroRequest(offset, length), Json.ZeroRequest);
         await DoAsync(HttpMethod.Post, $"{PathOf(export)}/zero", body, cancellation);
     }
 
@@ -85,7 +95,7 @@ internal sealed class ControlClient : IDisposable
     public async Task<ScrubReport> ScrubAsync(
         ScrubRequest request, Action<ScrubProgress> progress, CancellationToken cancellation)
     {
-        using var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(request, Json.ScrubRequest));
+        using var body = JsonBody(request, Json.ScrubRequest);
         using HttpResponseMessage response = await SendAsync(HttpMethod.Post, "v1/scrub", body, cancellation);
         using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
         while (await lines.ReadLineAsync(cancellation) is { } text)
@@ -98,6 +108,9 @@ internal sealed class ControlClient : IDisposable
 
         throw new HttpRequestException("The server ended the scrub without a report.");
     }
+
+    private static ByteArrayContent JsonBody<T>(T request, JsonTypeInfo<T> type) =>
+        new(JsonSerializer.SerializeToUtf8Bytes(request, type));
 
     private async Task<HttpResponseMessage> SendAsync(
         HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)

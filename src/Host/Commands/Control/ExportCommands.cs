@@ -113,7 +113,7 @@ internal static class ExportCommands
         var command = new ControlCommand("rm", "Delete an export or snapshot.") { name, force };
         command.Does((session, cancellation) => session.Client.DoAsync(
             HttpMethod.Delete,
-            $"{ControlClient.PathOf(session.Parsed.GetRequiredValue(name))}?force={(session.Parsed.GetValue(force) ? "true" : "false")}",
+            $"{ControlClient.PathOf(session.Parsed.GetRequiredValue(name))}{ControlClient.Force(session.Parsed.GetValue(force))}",
             null, cancellation));
         return command;
     }

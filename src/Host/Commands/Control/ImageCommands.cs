@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Net;
-using Spectre.Console;
 using ZeroFlow.Host.Control;
 
 namespace ZeroFlow.Host.Commands.Control;
@@ -157,27 +156,24 @@ internal static class ImageCommands
         }
     }
 
-    // A bar for a person at a terminal, on standard error; and, when it breaks, how to go on.
+    // Shows how far it is where the end is known; and, when it breaks, how to go on.
     private static async Task WithProgressAsync(
         ControlSession session, string what, long? total, long from, Func<Action<long>, Task> work)
     {
         long done = from;
         try
         {
-            if (Console.IsErrorRedirected || total is null)
+            if (total is not { } end)
             {
                 await work(at => done = at);
                 return;
             }
 
-            IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-            await console.Progress()
-                .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new TransferSpeedColumn(), new RemainingTimeColumn())
-                .StartAsync(async context =>
-                {
-                    ProgressTask task = context.AddTask(Markup.Escape(what), maxValue: total.Value);
-                    await work(at => task.Value = done = at);
-                });
+            await ProgressBar.ShowAsync(what, async tell =>
+            {
+                await work(at => tell(done = at, end));
+                return done;
+            });
         }
         catch (Exception fault) when (fault is HttpRequestException or IOException or OperationCanceledException or RefusedException)
         {

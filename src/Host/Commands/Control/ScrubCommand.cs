@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Spectre.Console;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Stages.Engine;
 
@@ -19,24 +18,12 @@ internal static class ScrubCommand
         {
             double share = (session.Parsed.GetValue(sample) ?? 100) / 100;
             var request = new ScrubRequest(share, session.Parsed.GetValue(repair));
-            ScrubReport report = await WithProgressAsync(progress => session.Client.ScrubAsync(request, progress, cancellation));
+            ScrubReport report = await ProgressBar.ShowAsync(
+                "scrub", tell => session.Client.ScrubAsync(request, step => tell(step.DoneBytes, step.TotalBytes), cancellation));
             session.Output.Write(report);
             if (report.Findings.Count > 0) throw new DamageFoundException(report);
         });
         return command;
-    }
-
-    private static async Task<ScrubReport> WithProgressAsync(Func<Action<ScrubProgress>, Task<ScrubReport>> work)
-    {
-        if (Console.IsErrorRedirected) return await work(static _ => { });
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
-        return await console.Progress()
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new TransferSpeedColumn(), new RemainingTimeColumn())
-            .StartAsync(context =>
-            {
-                ProgressTask task = context.AddTask("scrub");
-                return work(step => (task.MaxValue, task.Value) = (step.TotalBytes, step.DoneBytes));
-            });
     }
 }
 

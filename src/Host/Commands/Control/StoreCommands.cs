@@ -48,10 +48,9 @@ internal static class StoreCommands
         Argument<string> snapshot = ExportCommands.NameArgument("EXPORT@SNAPSHOT", "What the export is to be again.");
         var force = new Option<bool>("--force") { Description = "Under attached clients, which are refused from then on." };
         var command = new ControlCommand("rollback", "Make an export what its snapshot is. WHAT IT WAS IS LOST, unless another snapshot has it.") { snapshot, force };
-        command.Does(async (session, cancellation) => session.Output.Write(await session.Client.ChangeAsync(
-            HttpMethod.Post,
-            $"{ControlClient.PathOf(session.Parsed.GetRequiredValue(snapshot))}/rollback?force={(session.Parsed.GetValue(force) ? "true" : "false")}",
-            new CreateRequest(), Json.CreateRequest, Json.ExportView, cancellation)));
+        command.Does(async (session, cancellation) => session.Output.Write(await session.Client.PostAsync(
+            $"{ControlClient.PathOf(session.Parsed.GetRequiredValue(snapshot))}/rollback{ControlClient.Force(session.Parsed.GetValue(force))}",
+            Json.ExportView, cancellation)));
         return command;
     }
 
