@@ -17,7 +17,7 @@ public sealed class ScrubTests
     public async Task A_healthy_store_with_snapshots_is_without_findings_also_while_it_works()
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options);
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         var random = new Random(1);
@@ -47,12 +47,12 @@ public sealed class ScrubTests
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         await WriteRandomAsync(disk, 0, 65536, 1);
         await PublishAsync(store);
-        string table = Assert.Single(TablesOf(bench), key => bench.Objects.Peek(key)!.Length > 65536);
+        string table = Assert.Single(bench.TableKeys, key => bench.Objects.Peek(key)!.Length > 65536);
         await store.Store.CreateSnapshotsAsync([], "s", StoreBench.Cancellation);
         await WriteRandomAsync(disk, 0, 65536, 2);
         await WriteRandomAsync(disk, 1 << 20, 4096, 3);
         await PublishAsync(store);
-        await DropCachesAsync(bench, store);
+        await bench.CrashAsync(store);
         store = await bench.OpenAsync();
         Damage(bench, table, how);
 
@@ -79,7 +79,7 @@ public sealed class ScrubTests
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         await WriteRandomAsync(disk, 0, 65536, 1);
         await PublishAsync(store);
-        string table = Assert.Single(TablesOf(bench), key => bench.Objects.Peek(key)!.Length > 65536);
+        string table = Assert.Single(bench.TableKeys, key => bench.Objects.Peek(key)!.Length > 65536);
         await store.Store.CreateSnapshotsAsync([], "s", StoreBench.Cancellation);
         byte[] image = [.. disk.Image];
         await disk.CheckAllAsync();
@@ -94,8 +94,8 @@ public sealed class ScrubTests
         // The chain itself needs the damaged table no more once a checkpoint stands behind it.
         await disk.FillAsync(1 << 20, 4096, 9);
         await PublishAsync(store);
-        await UntilAsync(async () => (await ScrubAsync(store, new ScrubOptions())).Findings.Count == 0);
-        await DropCachesAsync(bench, store);
+        await StoreBench.UntilAsync(async () => (await ScrubAsync(store, new ScrubOptions())).Findings.Count == 0);
+        await bench.CrashAsync(store);
         RunningStore again = await bench.OpenAsync();
         await again.Find("disk", disk.Image).CheckAllAsync();
         await again.Find("disk@s", image).CheckAllAsync();
@@ -105,12 +105,12 @@ public sealed class ScrubTests
     public async Task A_wrong_count_is_found_and_corrected()
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options) with { TableBytes = 1 << 20 };
+        bench.Options = StoreBench.Busy(bench.Options) with { TableBytes = 1 << 20 };
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         await WriteRandomAsync(disk, 0, 65536, 1);
         await PublishAsync(store);
-        await UntilAsync(() => Task.FromResult(bench.Objects.Keys("checkpoint/").Count > 0 && store.Store.Space.LiveBytes == 65536));
+        await StoreBench.UntilAsync(() => bench.Objects.Keys("checkpoint/").Count > 0 && store.Store.Space.LiveBytes == 65536);
         StoreState state = Opened(Runtime(store.Store)).State;
         state.Tables.All().First(t => t.Table.LiveBytes == 65536).Table.AddLive(-4096);
 
@@ -127,12 +127,12 @@ public sealed class ScrubTests
     public async Task Damage_of_the_map_and_of_checkpoints_is_found(string prefix)
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options) with { TableBytes = 1 << 20 };
+        bench.Options = StoreBench.Busy(bench.Options) with { TableBytes = 1 << 20 };
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         await WriteRandomAsync(disk, 0, 65536, 1);
         await PublishAsync(store);
-        await UntilAsync(() => Task.FromResult(bench.Objects.Keys(prefix).Count > 0 && store.Store.Space.LiveBytes == 65536));
+        await StoreBench.UntilAsync(() => bench.Objects.Keys(prefix).Count > 0 && store.Store.Space.LiveBytes == 65536);
         string key = bench.Objects.Keys(prefix)[^1];
         bench.Objects.FlipByte(key, bench.Objects.Peek(key)!.Length / 2 + 70);
 
@@ -154,10 +154,8 @@ public sealed class ScrubTests
         await PublishAsync(store);
         bench.Objects.Outage = ObjectStoreErrorKind.Denied;
         Task<ScrubReport> first = store.Store.ScrubAsync(new ScrubOptions(), static _ => { }, StoreBench.Cancellation);
-        Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(
-            () => store.Store.ScrubAsync(new ScrubOptions(), static _ => { }, StoreBench.Cancellation))).Kind);
-        StorageFaultException away = await Assert.ThrowsAsync<StorageFaultException>(() => first.WaitAsync(StoreBench.Soon, StoreBench.Cancellation));
-        Assert.Equal(FaultKind.Unavailable, away.Kind);
+        await StoreBench.RefusesAsync(FaultKind.Conflict, () => store.Store.ScrubAsync(new ScrubOptions(), static _ => { }, StoreBench.Cancellation));
+        await StoreBench.RefusesAsync(FaultKind.Unavailable, () => first.WaitAsync(StoreBench.Soon, StoreBench.Cancellation));
         bench.Objects.Outage = null;
         await CheckSilentAsync(store);
     }
@@ -167,16 +165,6 @@ public sealed class ScrubTests
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_opened")]
     private static extern ref OpenedStore Opened(StoreRuntime runtime);
-
-    private static StoreOptions Busy(StoreOptions options) => options with
-    {
-        MapBytes = 16 * 1024,
-        TableBytes = 64 * 1024,
-        CheckpointTables = 4,
-        CheckpointIdle = TimeSpan.FromSeconds(2),
-        DeleteGrace = TimeSpan.Zero,
-        PublishInterval = TimeSpan.FromMilliseconds(200),
-    };
 
     private static async Task CheckSilentAsync(RunningStore store)
     {
@@ -190,10 +178,6 @@ public sealed class ScrubTests
 
     private static Task PublishAsync(RunningStore store) =>
         store.Store.FlushAsync(DurabilityLevel.Published, StoreBench.Cancellation).WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
-
-    private static Task DropCachesAsync(StoreBench bench, RunningStore store) => bench.CrashAsync(store);
-
-    private static List<string> TablesOf(StoreBench bench) => [.. bench.Objects.Keys("chain/").Where(key => bench.Objects.Peek(key)!.Length != SealObject.Bytes)];
 
     private static void Damage(StoreBench bench, string key, string how)
     {
@@ -225,16 +209,6 @@ public sealed class ScrubTests
             long at = random.Next(Bytes / 4096) * 4096L;
             if (random.Next(10) == 0) await disk.ZeroAsync(at, 4096);
             else await WriteRandomAsync(disk, at, 4096, random.Next());
-        }
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> isSo)
-    {
-        using var limit = new CancellationTokenSource(StoreBench.Soon);
-        while (!await isSo())
-        {
-            Assert.False(limit.IsCancellationRequested, "It did not come to pass.");
-            await Task.Delay(TimeSpan.FromMilliseconds(20), StoreBench.Cancellation);
         }
     }
 }

@@ -1,6 +1,5 @@
 using Xunit;
 using ZeroFlow.Pipeline.Device;
-using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Engine;
 using ZeroFlow.TestKit.ObjectStores;
 
@@ -11,16 +10,8 @@ public sealed class SettlingTests
 {
     private const int ExportBytes = 4 << 20;
 
-    // Little memory for the maps: pages come and go, and commits wait for checkpoints.
-    private static StoreOptions Busy(StoreOptions options, int mapBytes = 16 * 1024) => options with
-    {
-        MapBytes = mapBytes,
-        TableBytes = 128 * 1024,
-        CheckpointTables = 4,
-        CheckpointIdle = TimeSpan.FromSeconds(2),
-        DeleteGrace = TimeSpan.Zero,
-        PublishInterval = TimeSpan.FromMilliseconds(200),
-    };
+    private static StoreOptions Busy(StoreOptions options, int mapBytes = 16 * 1024) =>
+        StoreBench.Busy(options) with { MapBytes = mapBytes, TableBytes = 128 * 1024 };
 
     [Theory]
     [InlineData(1, 16 * 1024)]
@@ -36,13 +27,13 @@ public sealed class SettlingTests
         await OverwriteAsync(disk, random, writes: 1500);
         await disk.FlushAsync();
 
-        await UntilAsync(() => Task.FromResult(HoldsLittleMoreThan(bench, store, disk.Image)));
+        await StoreBench.UntilAsync(() => HoldsLittleMoreThan(bench, store, disk.Image));
         StoreSpace space = store.Store.Space;
         Assert.True(space.SettledBytes > 0, "Nothing was settled.");
         await disk.CheckAllAsync();
 
         // Nothing changes any more, so nothing is asked of the bucket.
-        await UntilAsync(() => IsQuietAsync(bench));
+        await StoreBench.UntilAsync(() => IsQuietAsync(bench));
         await store.StopAsync(TimeSpan.FromMinutes(5));
         await store.DisposeAsync();
         RunningStore other = await bench.OpenAsync("another host");
@@ -95,7 +86,7 @@ public sealed class SettlingTests
         await disk.FlushAsync();
 
         // An empty bucket is not meant: everything was published, and is gone again.
-        await UntilAsync(() => Task.FromResult(store.Store.Status.DirtyBytes == 0 && TableBytes(bench) == 0));
+        await StoreBench.UntilAsync(() => store.Store.Status.DirtyBytes == 0 && bench.TableBytes == 0);
 
         await disk.CheckAllAsync();
         await bench.CrashAsync(store, loseWal: true);
@@ -137,29 +128,14 @@ public sealed class SettlingTests
     private static bool HoldsLittleMoreThan(StoreBench bench, RunningStore store, byte[] image)
     {
         long live = image.Chunk(512).Count(sector => sector.AsSpan().IndexOfAnyExcept((byte)0) >= 0) * 512L;
-        return TableBytes(bench) <= (live / bench.Options.SettleLiveShare * 1.1) + (2 * bench.Options.TableBytes)
+        return bench.TableBytes <= (live / bench.Options.SettleLiveShare * 1.1) + (2 * bench.Options.TableBytes)
             && store.Store.Status.DirtyBytes == 0;
     }
-
-    private static long TableBytes(StoreBench bench) => bench.Objects.Keys("chain/")
-        .Select(key => bench.Objects.Peek(key)?.LongLength ?? 0)
-        .Where(bytes => bytes != SealObject.Bytes)
-        .Sum();
 
     private static async Task<bool> IsQuietAsync(StoreBench bench)
     {
         int before = bench.Objects.Calls.Count;
         await Task.Delay(TimeSpan.FromMilliseconds(300), StoreBench.Cancellation);
         return bench.Objects.Calls.Count == before;
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> isSo)
-    {
-        using var limit = new CancellationTokenSource(StoreBench.Soon);
-        while (!await isSo())
-        {
-            Assert.False(limit.IsCancellationRequested, "It did not come to pass.");
-            await Task.Delay(TimeSpan.FromMilliseconds(20), StoreBench.Cancellation);
-        }
     }
 }

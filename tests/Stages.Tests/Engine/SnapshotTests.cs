@@ -1,7 +1,6 @@
 using Xunit;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
-using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.ObjectStores;
 
@@ -11,16 +10,6 @@ namespace ZeroFlow.Stages.Tests.Engine;
 public sealed class SnapshotTests
 {
     private const int Bytes = 2 << 20;
-
-    private static StoreOptions Busy(StoreOptions options) => options with
-    {
-        MapBytes = 16 * 1024,
-        TableBytes = 64 * 1024,
-        CheckpointTables = 4,
-        CheckpointIdle = TimeSpan.FromSeconds(2),
-        DeleteGrace = TimeSpan.Zero,
-        PublishInterval = TimeSpan.FromMilliseconds(200),
-    };
 
     public static TheoryData<string, bool> Orders
     {
@@ -42,7 +31,7 @@ public sealed class SnapshotTests
     public async Task A_snapshot_and_its_clone_stay_what_they_are_and_are_deleted_in_any_order(string order, bool crashes)
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options);
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore store = await bench.OpenAsync();
         var random = new Random(order[0] + (order[1] * 3));
         TestDisk disk = await store.AttachAsync("disk", Bytes);
@@ -80,7 +69,7 @@ public sealed class SnapshotTests
         // What a killed writer left behind is looked for behind the next checkpoint, and an idle store writes none.
         Assert.Empty(store.Store.List());
         await store.AttachAsync("next", 4096);
-        await UntilAsync(() => store.Store.Status.DirtyBytes == 0 && TableBytes(bench) == 0);
+        await StoreBench.UntilAsync(() => store.Store.Status.DirtyBytes == 0 && bench.TableBytes == 0);
     }
 
     [Theory]
@@ -89,7 +78,7 @@ public sealed class SnapshotTests
     public async Task Space_converges_with_snapshots_held_and_every_image_stays(int seed)
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options);
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore store = await bench.OpenAsync();
         var random = new Random(seed);
         TestDisk disk = await store.AttachAsync("disk", Bytes);
@@ -116,7 +105,7 @@ public sealed class SnapshotTests
 
         // Alone again, the export takes about its own bytes.
         await store.Find("disk", disk.Image).FillAsync(0, 4096, 1);
-        await UntilAsync(() => store.Store.Status.DirtyBytes == 0 && TableBytes(bench) <= (Bytes / bench.Options.SettleLiveShare * 1.1) + (2 * bench.Options.TableBytes));
+        await StoreBench.UntilAsync(() => store.Store.Status.DirtyBytes == 0 && bench.TableBytes <= (Bytes / bench.Options.SettleLiveShare * 1.1) + (2 * bench.Options.TableBytes));
         await store.Find("disk", disk.Image).CheckAllAsync();
     }
 
@@ -136,12 +125,12 @@ public sealed class SnapshotTests
         byte[] second = [.. disk.Image];
         bench.Objects.Outage = ObjectStoreErrorKind.Transient;
         Task<IReadOnlyList<ExportInfo>> taking = store.Store.CreateSnapshotsAsync(["disk"], "second", StoreBench.Cancellation);
-        await UntilAsync(() => Refuses(store, "second"));
+        await StoreBench.UntilAsync(() => Refuses(store, "second"));
         await OverwriteAsync(disk, new Random(5), 20);
         if (rollsBack)
         {
             Task back = store.Store.RollBackAsync("disk@first", false, StoreBench.Cancellation);
-            await UntilAsync(() => !store.Store.TryOpen("disk", out _));
+            await StoreBench.UntilAsync(() => !store.Store.TryOpen("disk", out _));
             Assert.False(back.IsCompleted);
         }
         else
@@ -203,8 +192,7 @@ public sealed class SnapshotTests
         await disk.FillAsync(50_000, 100_000, 2);
         using (disk.Device.Attach())
         {
-            Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(
-                () => store.Store.RollBackAsync("disk@s", false, StoreBench.Cancellation))).Kind);
+            await StoreBench.RefusesAsync(FaultKind.Conflict, () => store.Store.RollBackAsync("disk@s", false, StoreBench.Cancellation));
             Assert.Equal(1, store.Store.AttachedTo("disk"));
             ExportInfo back = await store.Store.RollBackAsync("disk@s", true, StoreBench.Cancellation).WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
             Assert.Equal(1 << 20, back.SizeBytes);
@@ -215,8 +203,7 @@ public sealed class SnapshotTests
         await Assert.ThrowsAsync<StorageFaultException>(() => disk.FillAsync(0, 512, 1));
         Assert.Equal(0, bench.Buffers.RentedBytes);
         await store.Find("disk", image).CheckAllAsync();
-        Assert.Equal(FaultKind.Invalid, (await Assert.ThrowsAsync<StorageFaultException>(
-            () => store.Find("disk@s", image).FillAsync(0, 512, 1))).Kind);
+        await StoreBench.RefusesAsync(FaultKind.Invalid, () => store.Find("disk@s", image).FillAsync(0, 512, 1));
     }
 
     [Fact]
@@ -227,12 +214,11 @@ public sealed class SnapshotTests
         TestDisk disk = await store.AttachAsync("old", 1 << 20);
         await disk.FillAsync(0, 512, 1);
         await SnapshotAsync(store, "s", "old");
-        Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(() => SnapshotAsync(store, "s", "old"))).Kind);
-        Assert.Equal(FaultKind.NotFound, (await Assert.ThrowsAsync<StorageFaultException>(() => SnapshotAsync(store, "s", "none"))).Kind);
-        Assert.Equal(FaultKind.Invalid, (await Assert.ThrowsAsync<StorageFaultException>(() => SnapshotAsync(store, "t", "old@s"))).Kind);
-        Assert.Equal(FaultKind.Invalid, (await Assert.ThrowsAsync<StorageFaultException>(() => SnapshotAsync(store, "a@b", "old"))).Kind);
-        Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(
-            () => store.Store.DeleteExportAsync("old", false, StoreBench.Cancellation))).Kind);
+        await StoreBench.RefusesAsync(FaultKind.Conflict, () => SnapshotAsync(store, "s", "old"));
+        await StoreBench.RefusesAsync(FaultKind.NotFound, () => SnapshotAsync(store, "s", "none"));
+        await StoreBench.RefusesAsync(FaultKind.Invalid, () => SnapshotAsync(store, "t", "old@s"));
+        await StoreBench.RefusesAsync(FaultKind.Invalid, () => SnapshotAsync(store, "a@b", "old"));
+        await StoreBench.RefusesAsync(FaultKind.Conflict, () => store.Store.DeleteExportAsync("old", false, StoreBench.Cancellation));
         await store.Store.AlterExportAsync("old", new ExportPatch { Name = "new" }, StoreBench.Cancellation);
         await store.Find("new@s", disk.Image).CheckAllAsync();
         Assert.True(store.Store.TryOpen("", out IBlockDevice? only));
@@ -249,7 +235,7 @@ public sealed class SnapshotTests
     public async Task A_resized_export_has_zeros_where_it_never_was_and_outlives_a_kill(bool loseWal)
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options);
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", 1 << 20, DurabilityLevel.Published);
         await disk.FillAsync(0, 1 << 20, 7);
@@ -262,8 +248,7 @@ public sealed class SnapshotTests
 
         RunningStore again = await bench.OpenAsync();
         await again.Find("disk", large.Image).CheckAllAsync();
-        Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(
-            () => again.Store.ResizeExportAsync("disk", 8192, false, StoreBench.Cancellation))).Kind);
+        await StoreBench.RefusesAsync(FaultKind.Conflict, () => again.Store.ResizeExportAsync("disk", 8192, false, StoreBench.Cancellation));
         await again.Store.ResizeExportAsync("disk", 8192, true, StoreBench.Cancellation);
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => again.Find("disk", large.Image).ReadAsync(8192, 512));
         await again.Store.ResizeExportAsync("disk", Bytes, false, StoreBench.Cancellation);
@@ -280,21 +265,19 @@ public sealed class SnapshotTests
     public async Task A_deleted_export_is_gone_for_its_clients_and_its_name_is_free(bool loseWal)
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options);
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", Bytes, DurabilityLevel.Published);
         await OverwriteAsync(disk, new Random(1), 50);
         using (disk.Device.Attach())
         {
-            Assert.Equal(FaultKind.Conflict, (await Assert.ThrowsAsync<StorageFaultException>(
-                () => store.Store.DeleteExportAsync("disk", false, StoreBench.Cancellation))).Kind);
+            await StoreBench.RefusesAsync(FaultKind.Conflict, () => store.Store.DeleteExportAsync("disk", false, StoreBench.Cancellation));
             await store.Store.DeleteExportAsync("disk", true, StoreBench.Cancellation).WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
         }
 
-        Assert.Equal(FaultKind.Closing, (await Assert.ThrowsAsync<StorageFaultException>(() => disk.FillAsync(0, 512, 1))).Kind);
-        Assert.Equal(FaultKind.Closing, (await Assert.ThrowsAsync<StorageFaultException>(() => disk.FlushAsync())).Kind);
-        Assert.Equal(FaultKind.NotFound, (await Assert.ThrowsAsync<StorageFaultException>(
-            () => store.Store.DeleteExportAsync("disk", true, StoreBench.Cancellation))).Kind);
+        await StoreBench.RefusesAsync(FaultKind.Closing, () => disk.FillAsync(0, 512, 1));
+        await StoreBench.RefusesAsync(FaultKind.Closing, () => disk.FlushAsync());
+        await StoreBench.RefusesAsync(FaultKind.NotFound, () => store.Store.DeleteExportAsync("disk", true, StoreBench.Cancellation));
         await bench.CrashAsync(store, loseWal);
 
         RunningStore again = await bench.OpenAsync();
@@ -304,7 +287,7 @@ public sealed class SnapshotTests
         await other.CheckAllAsync();
         await other.FillAsync(0, 512, 3);
         await again.Store.FlushAsync(DurabilityLevel.Published, StoreBench.Cancellation);
-        await UntilAsync(() => TableBytes(bench) < 8192);
+        await StoreBench.UntilAsync(() => bench.TableBytes < 8192);
         await other.CheckAllAsync();
     }
 
@@ -319,19 +302,19 @@ public sealed class SnapshotTests
     public async Task What_was_dead_when_the_store_was_opened_goes_without_a_further_write()
     {
         await using var bench = new StoreBench();
-        bench.Options = Busy(bench.Options) with { DeleteGrace = TimeSpan.FromDays(1) };
+        bench.Options = StoreBench.Busy(bench.Options) with { DeleteGrace = TimeSpan.FromDays(1) };
         RunningStore store = await bench.OpenAsync();
         TestDisk disk = await store.AttachAsync("disk", Bytes);
         await OverwriteAsync(disk, new Random(1), 50);
         await disk.ZeroAsync(0, Bytes);
         await store.Store.FlushAsync(DurabilityLevel.Published, StoreBench.Cancellation);
-        await UntilAsync(() => store.Store.Space.WaitingObjects > 0 && store.Store.Space.LiveBytes == 0);
-        Assert.True(TableBytes(bench) > 0);
+        await StoreBench.UntilAsync(() => store.Store.Space.WaitingObjects > 0 && store.Store.Space.LiveBytes == 0);
+        Assert.True(bench.TableBytes > 0);
         await bench.CrashAsync(store);
 
         bench.Options = bench.Options with { DeleteGrace = TimeSpan.Zero };
         await bench.OpenAsync();
-        await UntilAsync(() => TableBytes(bench) == 0);
+        await StoreBench.UntilAsync(() => bench.TableBytes == 0);
     }
 
     private static Task<IReadOnlyList<ExportInfo>> SnapshotAsync(RunningStore store, string name, params string[] exports) =>
@@ -358,21 +341,5 @@ public sealed class SnapshotTests
             random.NextBytes(bytes);
             await disk.WriteAsync(at, bytes);
         }
-    }
-
-    private static long TableBytes(StoreBench bench) => bench.Objects.Keys("chain/")
-        .Select(key => bench.Objects.Peek(key)?.LongLength ?? 0)
-        .Where(bytes => bytes != SealObject.Bytes)
-        .Sum();
-
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        for (int i = 0; i < 3000; i++)
-        {
-            if (condition()) return;
-            await Task.Delay(10, StoreBench.Cancellation);
-        }
-
-        Assert.Fail("It did not come to be.");
     }
 }

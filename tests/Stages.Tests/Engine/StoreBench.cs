@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
+using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Keys;
@@ -45,6 +47,38 @@ internal sealed class StoreBench : IAsyncDisposable
         CheckpointTables = 1000,
         StallThreshold = TimeSpan.FromHours(1),
     };
+
+    // Little memory for the maps: pages come and go, and commits wait for checkpoints; what is dead goes at once.
+    public static StoreOptions Busy(StoreOptions options) => options with
+    {
+        MapBytes = 16 * 1024,
+        TableBytes = 64 * 1024,
+        CheckpointTables = 4,
+        CheckpointIdle = TimeSpan.FromSeconds(2),
+        DeleteGrace = TimeSpan.Zero,
+        PublishInterval = TimeSpan.FromMilliseconds(200),
+    };
+
+    // The objects of the chain that are not seals.
+    public IReadOnlyList<string> TableKeys =>
+        [.. Objects.Keys("chain/").Where(key => Objects.Peek(key) is { } body && body.Length != SealObject.Bytes)];
+
+    public long TableBytes => TableKeys.Sum(key => Objects.Peek(key)?.LongLength ?? 0);
+
+    public static Task UntilAsync(Func<bool> isSo) => UntilAsync(() => Task.FromResult(isSo()));
+
+    public static async Task UntilAsync(Func<Task<bool>> isSo)
+    {
+        using var limit = new CancellationTokenSource(Soon);
+        while (!await isSo())
+        {
+            Assert.False(limit.IsCancellationRequested, "It did not come to pass.");
+            await Task.Delay(TimeSpan.FromMilliseconds(20), Cancellation);
+        }
+    }
+
+    public static async Task RefusesAsync(FaultKind kind, Func<Task> operation) =>
+        Assert.Equal(kind, (await Assert.ThrowsAsync<StorageFaultException>(operation)).Kind);
 
     public static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

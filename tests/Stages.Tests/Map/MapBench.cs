@@ -55,17 +55,7 @@ internal sealed class MapBench : IAsyncDisposable
     public ValueTask DisposeAsync() => _reader.DisposeAsync();
 
     // The next table of the chain; what it says about the map is applied by the caller.
-    public int AddTable(ulong number) => Tables.Add(new TableInfo
-    {
-        Epoch = 1,
-        Number = number,
-        Salt = new byte[32],
-        Key = new byte[32],
-        ObjectBytes = 1,
-        FirstSequence = default,
-        LastSequence = default,
-        ObjectKey = "t",
-    });
+    public int AddTable(ulong number) => Tables.Add(TableAt(new ChainPosition(1, number), default));
 
     public void Apply(in TableEntry entry, int table, int frame, ulong asOf = 0, CommittedMap? map = null) =>
         (map ?? Map).Apply(new TableFrame(frame, 128 + (frame * 100), entry), entry.Range, table, new ChainPosition(1, asOf));
@@ -98,17 +88,7 @@ internal sealed class MapBench : IAsyncDisposable
     {
         Sequence sequence = _state.LastSequence.Next;
         return _state.Apply(
-            new TableInfo
-            {
-                Epoch = _state.Position.Epoch,
-                Number = _state.Position.Number + 1,
-                Salt = new byte[32],
-                Key = new byte[32],
-                ObjectBytes = 1,
-                FirstSequence = sequence,
-                LastSequence = sequence,
-                ObjectKey = "t",
-            },
+            TableAt(_state.Position.NextNumber, sequence),
             new TableIndex([.. catalog.Select(change => new CatalogRecord(sequence, change.Encode()))], entries), StoreId);
     }
 
@@ -154,6 +134,18 @@ internal sealed class MapBench : IAsyncDisposable
         return (reader, new MapFolder(
             Tables, _keys, _codec, patient, new SystemEntropy(), TimeProvider.System, _buffers, null));
     }
+
+    private static TableInfo TableAt(ChainPosition at, Sequence sequence) => new()
+    {
+        Epoch = at.Epoch,
+        Number = at.Number,
+        Salt = new byte[32],
+        Key = new byte[32],
+        ObjectBytes = 1,
+        FirstSequence = sequence,
+        LastSequence = sequence,
+        ObjectKey = "t",
+    };
 
     private ExportInfo InfoOf(ExportId id) => new(id, $"disk-{id}", _size, 16 * 1024, DurabilityLevel.Journaled);
 }
