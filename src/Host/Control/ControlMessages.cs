@@ -22,7 +22,7 @@ internal sealed record AlterRequest(
     bool? ReadOnly = null, string? Description = null);
 
 /// <summary>A snapshot of some exports, or of all, at one point.</summary>
-internal sealed record SnapshotRequest(string Name, IReadOnlyList<string>? Exports = null);
+internal sealed record SnapshotRequest([property: JsonRequired] string Name, IReadOnlyList<string>? Exports = null);
 
 /// <summary>A range to make zeros of.</summary>
 internal sealed record ZeroRequest(long Offset, long Length);
@@ -52,6 +52,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    RespectNullableAnnotations = true,
     Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter)])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]

@@ -121,6 +121,9 @@ internal static class ControlRoutes
     private static async Task SnapshotAsync(ControlCall call)
     {
         SnapshotRequest wanted = await ControlApi.ReadAsync(call.Context, Json.SnapshotRequest);
+
+        // What JSON says of the elements of a list is not checked against their type.
+        if (wanted.Exports?.Contains(null!) == true) throw new BadHttpRequestException("exports must be names.");
         IReadOnlyList<ExportInfo> taken = await call.Store.CreateSnapshotsAsync(
             wanted.Exports ?? [], wanted.Name, call.Context.RequestAborted);
         await ControlApi.WriteAsync(
