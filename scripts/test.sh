@@ -29,6 +29,12 @@ if ! scripts/install-test-tools.sh; then
   [ "${CI:-}" = true ] && broken+=("the test tools could not be installed")
 fi
 
+# Without the guest, what needs it is skipped, with the reason.
+if [ $# -eq 0 ] || [[ " $* " == *" System.Tests "* ]]; then
+  step "guest"
+  scripts/build-guest.sh || echo "build-guest: the tests that need the guest are skipped"
+fi
+
 step "restore"
 dotnet restore ZeroFlow.sln --locked-mode -v quiet || { broken+=("restore failed"); finish; }
 

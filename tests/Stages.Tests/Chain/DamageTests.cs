@@ -2,6 +2,8 @@ using Xunit;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Tests.Chain;
@@ -86,6 +88,30 @@ public sealed class DamageTests
         _bench.Objects.Plant(ChainNames.Table(new ChainPosition(1, 3)), second);
         var moved = await Assert.ThrowsAsync<StorageFaultException>(WalkAsync);
         Assert.Contains("wrong name", moved.Message, StringComparison.Ordinal);
+    }
+
+    // Each frame is whole and sealed by this store; only its place is another's.
+    [Fact]
+    public async Task Frames_that_change_places_within_a_table_do_not_open()
+    {
+        ChainWriter writer = await _bench.TakeOverAsync();
+        await writer.CommitAsync(new BlockRange(0, 2 * ChainBench.ChunkBytes), 7);
+        StoreState state = await WalkAsync();
+        await using FrameReader pages = _bench.AttachReader(state);
+        var hits = new List<CommittedHit>();
+        await state.Find(ChainBench.Export)!.Map.CollectAsync(new BlockRange(0, 2 * ChainBench.ChunkBytes), hits, CancellationToken.None);
+        FrameRef one = hits[0].Frame!.Value, two = hits[1].Frame!.Value;
+        Assert.Equal(one.SealedBytes, two.SealedBytes);
+        string key = state.Tables.ObjectKeyOf(one.Key.Table);
+        byte[] whole = _bench.Objects.Peek(key)!;
+        byte[] swapped = [.. whole];
+        whole.AsSpan((int)one.ObjectOffset, one.SealedBytes).CopyTo(swapped.AsSpan((int)two.ObjectOffset));
+        whole.AsSpan((int)two.ObjectOffset, two.SealedBytes).CopyTo(swapped.AsSpan((int)one.ObjectOffset));
+        _bench.Objects.Plant(key, swapped);
+
+        var fault = await Assert.ThrowsAsync<StorageFaultException>(() => _bench.ReadExportAsync(state));
+
+        Assert.Equal(FaultKind.Corrupt, fault.Kind);
     }
 
     [Fact]

@@ -22,6 +22,7 @@ internal sealed partial class ChildProcess : IAsyncDisposable
     private readonly StringBuilder _output = new();
     private readonly StringBuilder _errors = new();
     private readonly Task _read;
+    private bool _isDisposed;
 
     // A test host that ends early must not leave servers behind.
     static ChildProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
@@ -94,6 +95,8 @@ internal sealed partial class ChildProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_isDisposed) return;
+        _isDisposed = true;
         if (!_process.HasExited)
         {
             // With what it runs: strace does not take its program with it.
