@@ -68,7 +68,7 @@ apt_get update || fail "could not read the index of $release-backports"
 step "root file system"
 root=$guest/root
 rm -rf "$root"
-packages=postgresql-15,nbd-client,kmod,iproute2,e2fsprogs,procps,busybox-static,util-linux
+packages=postgresql-15,nbd-client,kmod,iproute2,e2fsprogs,fdisk,procps,busybox-static,util-linux
 mmdebstrap --quiet --variant=minbase --mode=root --aptopt='APT::Install-Recommends "false"' --include=$packages \
   --customize-hook="chroot \$1 apt-get -qq -t $release-backports install -y --no-install-recommends zfsutils-linux" \
   --customize-hook='rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/usr/share/doc $1/usr/share/locale' \

@@ -108,8 +108,12 @@ internal sealed class ServerParts : IServerParts
 
         public Task<StorageFaultException> Fatal => store.Fatal;
 
-        public Task EnsureExportAsync(ExportSpec export, CancellationToken cancellation) =>
-            store.EnsureExportAsync(export.Name, export.SizeBytes, export.Level, cancellation);
+        public async Task EnsureExportAsync(ExportSpec export, CancellationToken cancellation)
+        {
+            await store.EnsureExportAsync(export.Name, export.SizeBytes, export.Level, cancellation);
+            if (export.WriteThrough)
+                await store.AlterExportAsync(export.Name, new ExportPatch { WriteThrough = true }, cancellation);
+        }
 
         public async Task<StopSummary> StopAsync(TimeSpan timeout)
         {

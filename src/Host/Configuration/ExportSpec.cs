@@ -8,11 +8,12 @@ namespace ZeroFlow.Host.Configuration;
 /// <param name="Name">Name that clients attach by.</param>
 /// <param name="SizeBytes">Size of the device when it is made; one that exists keeps its own.</param>
 /// <param name="Level">What FLUSH waits for; null for what the export has, or journaled when it is made.</param>
-internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel? Level)
+/// <param name="WriteThrough">Writes are answered only when they are durable; false leaves the export as it is.</param>
+internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel? Level, bool WriteThrough = false)
 {
     /// <summary>What an export may look like, for messages.</summary>
     public const string Form =
-        "NAME:SIZE[:LEVEL], with a name of 1 to 255 bytes without ':', ',', '@' or control characters, a size up to 16T"
+        "NAME:SIZE[:LEVEL[:write-through]], with a name of 1 to 255 bytes without ':', ',', '@' or control characters, a size up to 16T"
         + " in bytes or with K, M, G or T (1024 each) that is a multiple of 512, and the level journaled"
         + " (default for a new export) or published";
 
@@ -26,12 +27,13 @@ internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel? 
     {
         export = null;
         string[] parts = text.Split(':');
-        if (parts.Length is < 2 or > 3 || !IsName(parts[0])) return false;
+        if (parts.Length is < 2 or > 4 || !IsName(parts[0])) return false;
         if (!Quantities.TryParseSize(parts[1], out long size)) return false;
         if (size is < SectorBytes or > SizeBytesMax || size % SectorBytes != 0) return false;
         DurabilityLevel? level = null;
-        if (parts.Length == 3 && !TryParseLevel(parts[2], out level)) return false;
-        export = new ExportSpec(parts[0], size, level);
+        if (parts.Length >= 3 && !TryParseLevel(parts[2], out level)) return false;
+        if (parts.Length == 4 && parts[3] != "write-through") return false;
+        export = new ExportSpec(parts[0], size, level, parts.Length == 4);
         return true;
     }
 

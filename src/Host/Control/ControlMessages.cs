@@ -8,7 +8,7 @@ namespace ZeroFlow.Host.Control;
 /// <summary>An export or snapshot, as the control API shows it.</summary>
 internal sealed record ExportView(
     string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level, bool ReadOnly, string Description, int Attached,
-    string? SnapshotOf, DateTimeOffset? CreatedAt);
+    string? SnapshotOf, DateTimeOffset? CreatedAt, bool WriteThrough = false);
 
 /// <summary>All exports and snapshots.</summary>
 internal sealed record ExportList(IReadOnlyList<ExportView> Exports);
@@ -19,7 +19,7 @@ internal sealed record CreateRequest(long? SizeBytes = null, DurabilityLevel? Le
 /// <summary>What to change; what is left out stays.</summary>
 internal sealed record AlterRequest(
     string? Name = null, long? SizeBytes = null, bool AllowShrink = false, DurabilityLevel? Level = null,
-    bool? ReadOnly = null, string? Description = null);
+    bool? ReadOnly = null, string? Description = null, bool? WriteThrough = null);
 
 /// <summary>A snapshot of some exports, or of all, at one point.</summary>
 internal sealed record SnapshotRequest([property: JsonRequired] string Name, IReadOnlyList<string>? Exports = null);

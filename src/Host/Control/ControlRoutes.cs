@@ -102,6 +102,7 @@ internal static class ControlRoutes
             Level = wanted.Level,
             IsReadOnly = wanted.ReadOnly,
             Description = wanted.Description,
+            WriteThrough = wanted.WriteThrough,
         };
         ExportInfo after = Device(call).Info;
         if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, aborted);
@@ -280,7 +281,7 @@ internal static class ControlRoutes
         string? of = info.Snapshot is null ? null : info.Name[..^(info.Snapshot.Name.Length + 1)];
         return new ExportView(
             info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, store.AttachedTo(info.Name), of,
-            info.Snapshot?.CreatedAt);
+            info.Snapshot?.CreatedAt, info.WriteThrough);
     }
 
     private static IBlockDevice Device(ControlCall call) =>

@@ -46,10 +46,14 @@ internal static class RequestRules
     {
         // Zeroing is one record in the log whatever its length, which is why "fast zero" is always true. A read-only
         // export keeps the flags of the commands that it refuses: the client goes by the read-only bit.
-        const TransmissionFlags Always = TransmissionFlags.HasFlags | TransmissionFlags.SendFlush
-            | TransmissionFlags.SendFua | TransmissionFlags.SendTrim | TransmissionFlags.SendWriteZeroes
-            | TransmissionFlags.CanMultiConn | TransmissionFlags.SendCache | TransmissionFlags.SendFastZero;
-        TransmissionFlags flags = export.IsReadOnly ? Always | TransmissionFlags.ReadOnly : Always;
+        const TransmissionFlags Always = TransmissionFlags.HasFlags | TransmissionFlags.SendTrim
+            | TransmissionFlags.SendWriteZeroes | TransmissionFlags.CanMultiConn | TransmissionFlags.SendCache
+            | TransmissionFlags.SendFastZero;
+        TransmissionFlags flags = Always;
+        if (export.IsReadOnly) flags |= TransmissionFlags.ReadOnly;
+
+        // Without a write cache there is nothing to flush. A client that flushes all the same is served.
+        if (!export.WriteThrough) flags |= TransmissionFlags.SendFlush | TransmissionFlags.SendFua;
         return terms.StructuredReplies ? flags | TransmissionFlags.SendDontFragment : flags;
     }
 

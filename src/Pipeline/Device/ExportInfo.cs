@@ -11,6 +11,10 @@ namespace ZeroFlow.Pipeline.Device;
 /// <param name="IsReadOnly">Writes, trims and zeroing are refused.</param>
 /// <param name="Description">Free text for people, possibly empty.</param>
 /// <param name="Snapshot">What it is a snapshot of; null for an export.</param>
+/// <param name="WriteThrough">
+/// Every write, trim and zeroing is answered only when it is as durable as a FLUSH would make it, and clients are told that
+/// there is no write cache to flush.
+/// </param>
 public sealed record ExportInfo(
     ExportId Id,
     string Name,
@@ -19,7 +23,8 @@ public sealed record ExportInfo(
     DurabilityLevel Level,
     bool IsReadOnly = false,
     string Description = "",
-    SnapshotInfo? Snapshot = null);
+    SnapshotInfo? Snapshot = null,
+    bool WriteThrough = false);
 
 /// <summary>Where a snapshot comes from.</summary>
 /// <param name="Of">The export that it was taken of.</param>

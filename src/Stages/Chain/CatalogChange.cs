@@ -27,20 +27,23 @@ internal abstract record CatalogChange
         DurabilityLevel Level,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool IsReadOnly = false,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null) : CatalogChange
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool WriteThrough = false) : CatalogChange
     {
         public static CreateExport From(ExportInfo info) => new(
             info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly,
             info.Description.Length == 0 ? null : info.Description,
             info.Snapshot is { } origin
                 ? new SnapshotOrigin(origin.Of.Value, origin.Name, origin.CreatedAt.ToUnixTimeMilliseconds())
-                : null);
+                : null,
+            info.WriteThrough);
 
         public ExportInfo ToInfo() => new(
             new ExportId(Id), Name, SizeBytes, ChunkBytes, Level, IsReadOnly, Description ?? "",
             Snapshot is { } origin
                 ? new SnapshotInfo(new ExportId(origin.Of), origin.Name, DateTimeOffset.FromUnixTimeMilliseconds(origin.CreatedUnixMs))
-                : null);
+                : null,
+            WriteThrough);
     }
 
     /// <summary>Where a snapshot comes from. Stands in checkpoints only: the chain says it by <see cref="CreateSnapshots"/>.</summary>
@@ -65,7 +68,8 @@ internal abstract record CatalogChange
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Name = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DurabilityLevel? Level = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? IsReadOnly = null,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null) : ExportChange(Id)
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? WriteThrough = null) : ExportChange(Id)
     {
         public override ExportInfo ApplyTo(ExportInfo info) => info with
         {
@@ -73,6 +77,7 @@ internal abstract record CatalogChange
             Level = Level ?? info.Level,
             IsReadOnly = IsReadOnly ?? info.IsReadOnly,
             Description = Description ?? info.Description,
+            WriteThrough = WriteThrough ?? info.WriteThrough,
         };
     }
 

@@ -87,6 +87,7 @@ internal sealed partial class ExportCatalog : IDisposable
         {
             ExportDevice export = RequireExport(name);
             if (patch.Name is { } wanted && wanted != name) RequireFree(wanted);
+            if (patch.WriteThrough == false && export.Info.WriteThrough) RequireDetached(export);
             after = await AlterInTurnAsync(export, patch, cancellation);
         }
 
@@ -230,7 +231,7 @@ internal sealed partial class ExportCatalog : IDisposable
     {
         ExportInfo before = export.Info;
         var change = new CatalogChange.AlterExport(
-            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description);
+            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description, patch.WriteThrough);
         if (change.ApplyTo(before) == before) return before;
         await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => Apply(export, change), cancellation);
         return export.Info;

@@ -91,7 +91,7 @@ internal sealed class ExportDevice : IBlockDevice
             throw _isClosed ? Closed() : ReadOnly();
         }
 
-        return forceUnitAccess
+        return forceUnitAccess || _info.WriteThrough
             ? ThenDurableAsync(_front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation), cancellation)
             : _front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation);
     }
@@ -103,7 +103,7 @@ internal sealed class ExportDevice : IBlockDevice
         if (_info.IsReadOnly) throw ReadOnly();
         if (range.IsEmpty) return ValueTask.CompletedTask;
         ValueTask zeroed = _front.ZeroAsync(_info.Id, Memtable, range, cancellation);
-        return forceUnitAccess ? ThenDurableAsync(zeroed, cancellation) : zeroed;
+        return forceUnitAccess || _info.WriteThrough ? ThenDurableAsync(zeroed, cancellation) : zeroed;
     }
 
     /// <inheritdoc/>

@@ -19,4 +19,10 @@ public sealed record ExportPatch
 
     /// <summary>Free text for people, at most 1,024 bytes of UTF-8; empty takes it away.</summary>
     public string? Description { get; init; }
+
+    /// <summary>
+    /// Whether every write is answered only when it is durable. Set, it holds for writes that begin after the change has
+    /// completed. It is taken back only while no client is attached: those that are have been told not to FLUSH.
+    /// </summary>
+    public bool? WriteThrough { get; init; }
 }

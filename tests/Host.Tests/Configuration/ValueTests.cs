@@ -82,8 +82,18 @@ public sealed class ValueTests
         Assert.Equal(new ExportSpec(name, size, level), export);
     }
 
+    [Fact]
+    public void An_export_may_be_without_a_write_cache()
+    {
+        Assert.True(ExportSpec.TryParse("disk0:10G:published:write-through", out ExportSpec? export));
+        Assert.Equal(new ExportSpec("disk0", 10L << 30, DurabilityLevel.Published, WriteThrough: true), export);
+    }
+
     [Theory]
     [InlineData("")]
+    [InlineData("disk0:1G:write-through")]
+    [InlineData("disk0:1G:published:x")]
+    [InlineData("disk0:1G:published:write-through:")]
     [InlineData("disk0")]
     [InlineData(":10G")]
     [InlineData("disk0:")]

@@ -34,8 +34,10 @@ internal sealed class TestServer : IAsyncDisposable
     public static NbdServerOptions DefaultOptions { get; } =
         new() { TcpEndpoints = [new IPEndPoint(IPAddress.Loopback, 0)] };
 
-    public static ExportInfo Export(string name, long sizeBytes = SizeBytes, bool isReadOnly = false) =>
-        new(new ExportId(1), name, sizeBytes, 131072, DurabilityLevel.Journaled, isReadOnly, $"{name} for tests");
+    public static ExportInfo Export(
+        string name, long sizeBytes = SizeBytes, bool isReadOnly = false, bool writeThrough = false) =>
+        new(new ExportId(1), name, sizeBytes, 131072, DurabilityLevel.Journaled, isReadOnly, $"{name} for tests",
+            WriteThrough: writeThrough);
 
     public static async Task<TestServer> StartAsync(
         NbdServerOptions? options = null, TimeProvider? time = null, params ExportInfo[] exports)

@@ -53,6 +53,17 @@ public sealed class InfoAndGoTests
         Assert.Equal(0xD6F, BinaryPrimitives.ReadUInt16BigEndian(export.AsSpan(10)));
     }
 
+    // Clients are told that there is no cache to flush; those that flush all the same are served.
+    [Fact]
+    public async Task A_write_through_export_says_that_there_is_nothing_to_flush()
+    {
+        await using TestServer server =
+            await TestServer.StartAsync(null, null, TestServer.Export("wt", writeThrough: true));
+        using RawClient client = server.Connect().Greet();
+        byte[] export = client.Ask(NbdOption.Info, RawClient.GoData("wt"))[0].Data;
+        Assert.Equal(0xD61, BinaryPrimitives.ReadUInt16BigEndian(export.AsSpan(10)));
+    }
+
     [Fact]
     public async Task The_empty_name_means_the_only_export()
     {

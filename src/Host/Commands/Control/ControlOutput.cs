@@ -39,6 +39,7 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
             ("chunk", Quantities.FormatSize(export.ChunkBytes)),
             ("level", export.Level.ToString().ToLowerInvariant()),
             ("read-only", export.ReadOnly ? "yes" : "no"),
+            ("write-through", export.WriteThrough ? "yes" : "no"),
             ("attached", export.Attached.ToString(CultureInfo.InvariantCulture)),
             ("snapshot of", export.SnapshotOf),
             ("created", export.CreatedAt?.ToString("u", CultureInfo.InvariantCulture)),

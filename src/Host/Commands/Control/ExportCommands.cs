@@ -90,16 +90,21 @@ internal static class ExportCommands
         var newName = new Option<string?>("--name") { HelpName = "NAME", Description = "A new name; clients stay attached." };
         Option<string?> level = LevelOption();
         var readOnly = new Option<bool?>("--read-only") { HelpName = "true|false", Description = "Refuse writes, or no more." };
+        var writeThrough = new Option<bool?>("--write-through")
+        {
+            HelpName = "true|false",
+            Description = "Answer writes only when they are durable; right under ZFS, which ignores a FLUSH that fails. Taken back only while nobody is attached.",
+        };
         var description = new Option<string?>("--description") { HelpName = "TEXT", Description = "Text for people; empty for none." };
         var shrink = new Option<string?>("--shrink-to") { HelpName = "SIZE", Description = "A smaller size. WHAT LIES BEYOND IT IS LOST. Refused while clients are attached." };
-        var command = new ControlCommand("set", "Change an export while it is served.") { name, newName, level, readOnly, description, shrink };
+        var command = new ControlCommand("set", "Change an export while it is served.") { name, newName, level, readOnly, writeThrough, description, shrink };
         command.Does(async (session, cancellation) =>
         {
             ParseResult parsed = session.Parsed;
             string? size = parsed.GetValue(shrink);
             var wanted = new AlterRequest(
                 parsed.GetValue(newName), size is null ? null : ControlCommand.SizeOf(size), size is not null,
-                LevelOf(parsed, level), parsed.GetValue(readOnly), parsed.GetValue(description));
+                LevelOf(parsed, level), parsed.GetValue(readOnly), parsed.GetValue(description), parsed.GetValue(writeThrough));
             if (wanted == new AlterRequest()) throw new RefusedException(HttpStatusCode.BadRequest, "There is nothing to set; see zeroflow export set --help.");
             session.Output.Write(await AlterAsync(session, parsed.GetRequiredValue(name), wanted, cancellation));
         });
