@@ -92,10 +92,11 @@ public sealed class NbdServer : IAsyncDisposable
             throw;
         }
 
+        string tls = _options.Tls is { } offered ? offered.IsRequired ? "required" : "allowed" : "off";
         BoundEndpoints = [.. _listeners.Select(l => l.LocalEndPoint!)];
         foreach (Socket listener in _listeners)
         {
-            _services.Log.Listening(listener.LocalEndPoint!);
+            _services.Log.Listening(listener.LocalEndPoint!, tls);
             _acceptLoops.Add(BackgroundLoop.Start(
                 stopping => AcceptLoopAsync(listener, stopping),
                 fault => _services.Log.AcceptFailed(listener.LocalEndPoint, fault),

@@ -17,8 +17,8 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     // Strangers must not be able to hide what else goes wrong.
     private readonly LineLimit _strangers = new(time, s_pause);
 
-    [LoggerMessage(1, LogLevel.Information, "Listening for NBD clients on {Endpoint}.")]
-    public partial void Listening(EndPoint endpoint);
+    [LoggerMessage(1, LogLevel.Information, "Listening for NBD clients on {Endpoint}; TLS is {Tls}.")]
+    public partial void Listening(EndPoint endpoint, string tls);
 
     [LoggerMessage(2, LogLevel.Information, "NBD connection {Connection}: attached '{Export}'.")]
     public partial void Attached(long connection, string export);

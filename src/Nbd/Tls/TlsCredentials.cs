@@ -22,9 +22,6 @@ internal sealed class TlsCredentials
     /// <summary>A file that changed is noticed by the first handshake this long after the last look.</summary>
     public static readonly TimeSpan LookPause = TimeSpan.FromSeconds(2);
 
-    // id-kp-clientAuth: a certificate that is made for servers only does not make a client.
-    private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
-
     private readonly TlsOptions _options;
     private readonly TimeProvider _time;
     private readonly ConnectionLog _log;
@@ -79,6 +76,7 @@ internal sealed class TlsCredentials
         };
     }
 
+    // That a certificate is made for clients is the engine's own condition.
     private static X509ChainPolicy PolicyFor(X509Certificate2Collection authorities)
     {
         var policy = new X509ChainPolicy
@@ -88,7 +86,6 @@ internal sealed class TlsCredentials
 
             // A certificate may name an address to fetch its issuer from. A stranger must not make the server call it.
             DisableCertificateDownloads = true,
-            ApplicationPolicy = { new Oid(ClientAuthentication) },
         };
         policy.CustomTrustStore.AddRange(authorities);
         return policy;
