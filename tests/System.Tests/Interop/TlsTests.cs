@@ -3,7 +3,7 @@ using ZeroFlow.SystemTests.Running;
 
 namespace ZeroFlow.SystemTests.Interop;
 
-// Real clients over TLS: libnbd's and QEMU's, both by way of GnuTLS, with certificates on both sides.
+// Real clients over TLS, all by way of GnuTLS, with certificates on both sides.
 public sealed class TlsTests(ZeroFlowBinary binary)
 {
     private const string Disk = "disk";
@@ -88,6 +88,24 @@ public sealed class TlsTests(ZeroFlowBinary binary)
             using var info = JsonDocument.Parse(await Tool.RunAsync("nbdinfo", "--json", uri));
             Assert.Equal(isSecure, info.RootElement.GetProperty("TLS").GetBoolean());
         }
+    }
+
+    [Fact]
+    public async Task The_client_of_the_reference_implementation_is_served_over_TLS()
+    {
+        using var folder = new TestFolder();
+        using var files = new TlsFiles(folder);
+        await using var server = await ServeAsync(folder, files, "require");
+        string[] list = ["-l", "127.0.0.1", $"{server.Port}"];
+        string[] certificates =
+        [
+            "-certfile", Path.Combine(files.Client, "client-cert.pem"), "-keyfile",
+            Path.Combine(files.Client, "client-key.pem"), "-cacertfile", Path.Combine(files.Client, "ca-cert.pem"),
+            "-tlshostname", "127.0.0.1",
+        ];
+        Assert.Contains(
+            Disk, await Tool.RunAsync("nbd-client", [.. list, .. certificates]), StringComparison.Ordinal);
+        Assert.DoesNotContain(Disk, (await Tool.TryAsync("nbd-client", list)).Said, StringComparison.Ordinal);
     }
 
     // Goal: a renewed certificate needs no restart.
