@@ -141,6 +141,9 @@ internal sealed class NbdConnection : IDisposable
         catch (AuthenticationException fault)
         {
             _services.Log.NotSecured(_number, fault.Message);
+
+            // The alert that tells the client why must not be lost with a connection that is reset.
+            _socket.EndSend();
             throw new NbdProtocolException($"The TLS handshake failed: {fault.Message}");
         }
     }

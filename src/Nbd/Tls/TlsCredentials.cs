@@ -140,8 +140,21 @@ internal sealed class TlsCredentials
         X509Certificate2 own = TlsFiles.ParseIdentity(texts.Certificate, texts.Key, _options.KeyFile);
         chain.RemoveAt(0);
         return new Identity(
-            SslStreamCertificateContext.Create(own, chain, offline: true),
+            ContextFor(own, chain),
             texts.ClientAuthority is { } text ? TlsFiles.ParseAuthorities(text, _options.ClientAuthorityFile!) : null);
+    }
+
+    private SslStreamCertificateContext ContextFor(X509Certificate2 own, X509Certificate2Collection chain)
+    {
+        try
+        {
+            return SslStreamCertificateContext.Create(own, chain, offline: true);
+        }
+        catch (Exception fault) when (fault is CryptographicException or NotSupportedException)
+        {
+            throw new IOException(
+                $"The certificate in {_options.CertificateFile} cannot be used for TLS: {fault.Message}", fault);
+        }
     }
 
     private sealed record Identity(

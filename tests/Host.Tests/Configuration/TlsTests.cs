@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using ZeroFlow.TestKit.Certificates;
 
 namespace ZeroFlow.Host.Tests.Configuration;
@@ -46,6 +48,40 @@ public sealed class TlsTests : IDisposable
         _source.Json("""{ "Tls": { "Certificate": "cert.pem", "Key": "nowhere" } }""")
             .Variable("ZEROFLOW__TLS__KEY", "key.pem");
         Assert.True(_source.Read().Tls!.IsRequired);
+    }
+
+    // Goal: what openssl writes, in its older forms too, is taken as it is.
+    [Theory]
+    [InlineData("rsa")]
+    [InlineData("rsa older")]
+    [InlineData("ec older")]
+    public void Keys_of_all_usual_kinds_are_read(string kind)
+    {
+        using var rsa = RSA.Create(2048);
+        using var ec = ECDsa.Create(ECCurve.NamedCurves.nistP384);
+        bool isRsa = kind.StartsWith("rsa", StringComparison.Ordinal);
+        CertificateRequest request = isRsa
+            ? new CertificateRequest("CN=x", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)
+            : new CertificateRequest("CN=x", ec, HashAlgorithmName.SHA384);
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using X509Certificate2 certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        _source.File("cert.pem", "subject=CN = x\n" + certificate.ExportCertificatePem(), Private);
+        _source.File("key.pem", kind switch
+        {
+            "rsa" => rsa.ExportPkcs8PrivateKeyPem(),
+            "rsa older" => rsa.ExportRSAPrivateKeyPem(),
+            _ => "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETERS-----\n" + ec.ExportECPrivateKeyPem(),
+        }, Private);
+        Assert.NotNull(Complete(null).Read().Tls);
+    }
+
+    [Fact]
+    public void An_encrypted_key_is_refused_and_the_reason_said()
+    {
+        using var ec = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var parameters = new PbeParameters(PbeEncryptionAlgorithm.Aes256Cbc, HashAlgorithmName.SHA256, 1000);
+        _source.File("key.pem", ec.ExportEncryptedPkcs8PrivateKeyPem("secret", parameters), Private);
+        AssertOne(Complete(null), "and not encrypted");
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using ZeroFlow.SystemTests.Running;
+using ZeroFlow.SystemTests.Wire;
 
 namespace ZeroFlow.SystemTests.Interop;
 
@@ -106,6 +107,43 @@ public sealed class TlsTests(ZeroFlowBinary binary)
         Assert.Contains(
             Disk, await Tool.RunAsync("nbd-client", [.. list, .. certificates]), StringComparison.Ordinal);
         Assert.DoesNotContain(Disk, (await Tool.TryAsync("nbd-client", list)).Said, StringComparison.Ordinal);
+    }
+
+    // Goal: a session of weeks takes new keys every few hundred gigabytes, while replies are on their way.
+    [Fact]
+    public async Task A_session_goes_on_through_new_keys_in_both_directions()
+    {
+        const int Length = 100_000;
+        const int Requests = 8;
+        Require.Tool("nbdinfo");
+        using var folder = new TestFolder();
+        using var files = new TlsFiles(folder);
+        await using var server = await ServeAsync(folder, files, "require");
+        using var client = new GnuTlsClient(server.Port, files.Client);
+        client.Send([.. "IHAVEOPT"u8, 0, 0, 0, 7, 0, 0, 0, 10, 0, 0, 0, 4, .. "disk"u8, 0, 0]);
+        client.Read(20 + 12 + 20);
+        for (var round = 0; round < 12; round++)
+        {
+            client.UpdateKeys(both: round % 2 == 0);
+            for (byte cookie = 0; cookie < Requests; cookie++)
+            {
+                client.Send(
+                    [
+                        0x25, 0x60, 0x95, 0x13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, cookie, 0, 0, 0, 0, 0, 0, 0, 0,
+                        .. BitConverter.GetBytes(Length).Reverse(),
+                    ]);
+                if (cookie == Requests / 2) client.UpdateKeys(both: false);
+            }
+
+            for (var i = 0; i < Requests; i++)
+            {
+                Assert.Equal([0x67, 0x44, 0x66, 0x98, 0, 0, 0, 0], client.Read(16)[..8]);
+                Assert.Equal(new byte[Length], client.Read(Length));
+            }
+
+            // GnuTLS takes eight updates a second for an attack.
+            await Task.Delay(150, CancellationToken.None);
+        }
     }
 
     // Goal: a renewed certificate needs no restart.
