@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Nbd.Connections;
 using ZeroFlow.Nbd.Telemetry;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
@@ -13,8 +14,8 @@ using ZeroFlow.Pipeline.Telemetry;
 namespace ZeroFlow.Nbd;
 
 /// <summary>
-/// Serves block devices over NBD: fixed newstyle handshake and simple replies, as in doc/proto.md of the reference
-/// implementation. Started once, stopped once.
+/// Serves block devices over NBD as in doc/proto.md of the reference implementation, with or without TLS. Started once,
+/// stopped once.
 /// </summary>
 /// <remarks>
 /// Each connection has a thread that receives; see <see cref="Transmission"/>. A client that misbehaves loses its own
@@ -45,7 +46,7 @@ public sealed class NbdServer : IAsyncDisposable
     /// <param name="metrics">Where the instruments of the server are registered.</param>
     /// <param name="time">Measures requests and handshakes.</param>
     /// <param name="log">Where the server tells what happens.</param>
-    /// <exception cref="StorageFaultException">An option is out of range.</exception>
+    /// <exception cref="StorageFaultException">An option is out of range, or a certificate cannot be used.</exception>
     public NbdServer(
         IExportDirectory exports,
         NbdServerOptions options,
@@ -57,9 +58,10 @@ public sealed class NbdServer : IAsyncDisposable
         options.Validate();
         _options = options;
         var meter = new NbdMeter(metrics, options.ConnectionsMax, () => ConnectionCount);
+        var lines = new ConnectionLog(log, time);
+        TlsCredentials? tls = options.Tls is { } offered ? new TlsCredentials(offered, time, lines) : null;
         _services = new ConnectionServices(
-            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time,
-            new ConnectionLog(log, time), _stop);
+            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls);
     }
 
     /// <summary>Where the server listens, with the ports that the system chose. Empty before the start.</summary>
@@ -90,10 +92,11 @@ public sealed class NbdServer : IAsyncDisposable
             throw;
         }
 
+        string tls = _options.Tls is { } offered ? offered.IsRequired ? "required" : "allowed" : "off";
         BoundEndpoints = [.. _listeners.Select(l => l.LocalEndPoint!)];
         foreach (Socket listener in _listeners)
         {
-            _services.Log.Listening(listener.LocalEndPoint!);
+            _services.Log.Listening(listener.LocalEndPoint!, tls);
             _acceptLoops.Add(BackgroundLoop.Start(
                 stopping => AcceptLoopAsync(listener, stopping),
                 fault => _services.Log.AcceptFailed(listener.LocalEndPoint, fault),

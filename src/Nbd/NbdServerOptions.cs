@@ -1,5 +1,6 @@
 using System.Net;
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Nbd;
@@ -12,7 +13,7 @@ public sealed record NbdServerOptions
 
     /// <summary>Addresses to listen on; port 0 lets the system choose. Default: the loopback address.</summary>
     /// <remarks>
-    /// The protocol has neither authentication nor, without TLS, secrecy: whoever reaches the port owns the data.
+    /// Without TLS the protocol has neither authentication nor secrecy: whoever reaches the port owns the data.
     /// </remarks>
     public IReadOnlyList<IPEndPoint> TcpEndpoints { get; init; } = [new(IPAddress.Loopback, DefaultPort)];
 
@@ -20,10 +21,13 @@ public sealed record NbdServerOptions
     /// <remarks>A socket file that nobody listens on any more is replaced; one in use is an error.</remarks>
     public string? UnixSocketPath { get; init; }
 
+    /// <summary>How TLS is offered, on TCP and on the Unix socket; null does not offer it. Default: null.</summary>
+    public TlsOptions? Tls { get; init; }
+
     /// <summary>Connections served at once, over all endpoints. Default 256.</summary>
     /// <remarks>
-    /// Each one has a thread and about 320 KiB of buffers while it is attached. A client above the limit is closed
-    /// at once, so that its user sees a failure and not a hang.
+    /// Each one has a thread and about 320 KiB of buffers while it is attached, 100 KiB more with TLS. A client above
+    /// the limit is closed at once, so that its user sees a failure and not a hang.
     /// </remarks>
     public int ConnectionsMax { get; init; } = 256;
 
@@ -53,7 +57,7 @@ public sealed record NbdServerOptions
     /// </summary>
     public long ServerPayloadBytesMax { get; init; } = 256L * 1024 * 1024;
 
-    /// <summary>How long a client may take to choose an export. Default 30 seconds.</summary>
+    /// <summary>How long a client may take to choose an export, TLS included. Default 30 seconds.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Largest option data that is looked at, in bytes. Default 64 KiB.</summary>

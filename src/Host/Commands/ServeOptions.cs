@@ -39,6 +39,18 @@ internal sealed class ServeOptions
         Add("--listen", SettingKeys.Listen, "HOST:PORT", "TCP address for NBD clients [default: 127.0.0.1:10809]");
         Add("--socket", SettingKeys.Socket, "PATH", "Unix socket for NBD clients; without --listen, instead of TCP.");
         Add(
+            "--tls", SettingKeys.TlsMode, "MODE",
+            "off, allow (clients choose, and those without TLS are not asked for a certificate) or require "
+            + "[default: require with a certificate, otherwise off]");
+        Add(
+            "--tls-certificate", SettingKeys.TlsCertificate, "FILE",
+            "The server's certificate, PEM, with those between it and its root behind it. It and the next two are read "
+            + "again when they change.");
+        Add("--tls-key", SettingKeys.TlsKey, "FILE", "Its private key, PEM, readable by its owner only.");
+        Add(
+            "--tls-client-ca", SettingKeys.TlsClientCa, "FILE",
+            "Root certificates, PEM: clients need a certificate of one of them.");
+        Add(
             "--admin", SettingKeys.AdminListen, "HOST:PORT",
             "Address of /healthz, /readyz and /metrics [default: 127.0.0.1:10810]");
         command.Add(_exports);

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
@@ -18,6 +19,9 @@ internal sealed record ServeSettings
 
     /// <summary>Path of the Unix socket for NBD, if any, as a full path.</summary>
     public required string? SocketPath { get; init; }
+
+    /// <summary>How TLS is offered to NBD clients; null when it is not.</summary>
+    public required TlsOptions? Tls { get; init; }
 
     /// <summary>Address of health, readiness and metrics.</summary>
     public required IPEndPoint AdminListen { get; init; }

@@ -47,6 +47,7 @@ internal sealed class ServeSettingsReader
             DataDirectory = ReadData(embedded),
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
+            Tls = new TlsSource(_layers, _inputs, _errors).Read(),
             AdminListen = ReadAdmin(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),

@@ -9,6 +9,10 @@ internal static class SettingKeys
     public const string Data = "Data";
     public const string Listen = "Listen";
     public const string Socket = "Socket";
+    public const string TlsMode = "Tls:Mode";
+    public const string TlsCertificate = "Tls:Certificate";
+    public const string TlsKey = "Tls:Key";
+    public const string TlsClientCa = "Tls:ClientCa";
     public const string AdminListen = "Admin:Listen";
     public const string AdminAllowRemote = "Admin:AllowRemote";
     public const string Exports = "Exports";
@@ -16,7 +20,10 @@ internal static class SettingKeys
     public const string LogLevel = "LogLevel";
 
     private static readonly string[] General =
-        [Store, Data, Listen, Socket, AdminListen, AdminAllowRemote, Exports, PassphraseFile, LogLevel];
+    [
+        Store, Data, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminAllowRemote,
+        Exports, PassphraseFile, LogLevel,
+    ];
 
     private static readonly Dictionary<string, string> Canonical = General
         .Concat(TuningTable.Rows.Select(row => row.Key))

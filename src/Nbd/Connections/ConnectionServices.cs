@@ -1,4 +1,5 @@
 using ZeroFlow.Nbd.Telemetry;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
@@ -14,7 +15,8 @@ internal sealed record ConnectionServices(
     NbdMeter Meter,
     TimeProvider Time,
     ConnectionLog Log,
-    StopSignal Stop);
+    StopSignal Stop,
+    TlsCredentials? Tls);
 
 /// <summary>Whether the server was asked to stop. Set once, read on every request.</summary>
 internal sealed class StopSignal

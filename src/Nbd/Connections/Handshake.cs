@@ -16,15 +16,24 @@ internal sealed class Handshake
     private const HandshakeFlags Offered = HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes;
     private const int OptionHeaderSize = 16;
 
-    private readonly IWireTransport _transport;
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
+    private readonly Func<IWireTransport> _startTls;
     private readonly OptionAnswer _answer = new();
+    private IWireTransport _transport;
     private HandshakeFlags _clientFlags;
     private SessionTerms _terms = SessionTerms.Initial;
+    private bool _isTlsDue;
+    private bool _isSecure;
 
-    public Handshake(IWireTransport transport, ReceiveBuffer input, ConnectionServices services)
+    /// <param name="transport">The connection, without TLS.</param>
+    /// <param name="input">What comes from it.</param>
+    /// <param name="services">What the server provides.</param>
+    /// <param name="startTls">Does the TLS handshake, and returns what the connection goes on over.</param>
+    public Handshake(
+        IWireTransport transport, ReceiveBuffer input, ConnectionServices services, Func<IWireTransport> startTls)
     {
+        _startTls = startTls;
         _transport = transport;
         _input = input;
         _services = services;
@@ -59,6 +68,10 @@ internal sealed class Handshake
         return null;
     }
 
+    private bool IsFixedNewstyle => (_clientFlags & HandshakeFlags.FixedNewstyle) != 0;
+
+    private bool MustStartTls => !_isSecure && _services.Tls is { IsRequired: true };
+
     private bool ReadClientFlags()
     {
         if (!_input.Fill(4)) return false;
@@ -66,6 +79,8 @@ internal sealed class Handshake
         if ((flags & ~(uint)Offered) != 0)
             throw new NbdProtocolException($"The client answered the greeting with unknown flags: 0x{flags:x8}.");
         _clientFlags = (HandshakeFlags)flags;
+        if (MustStartTls && !IsFixedNewstyle)
+            throw new NbdProtocolException("The client cannot start TLS, which needs the fixed newstyle.");
         _input.Consume(4);
         return true;
     }
@@ -97,7 +112,8 @@ internal sealed class Handshake
         }
 
         if (option == NbdOption.Abort) SendLast();
-        else _transport.Send(_answer.Bytes);
+        else if (!_answer.Bytes.IsEmpty) _transport.Send(_answer.Bytes);
+        if (_isTlsDue) StartTls();
         isOver |= option == NbdOption.Abort;
         return true;
     }
@@ -112,6 +128,10 @@ internal sealed class Handshake
         if (option == NbdOption.SetMetaContext) _terms = _terms with { AllocationExport = null };
         if (option == NbdOption.Abort)
             _answer.Ack(option);
+        else if (MustStartTls && option != NbdOption.StartTls)
+            TlsRequired(option);
+        else if (option == NbdOption.StartTls)
+            AnswerStartTls(hasData: true);
         else if (IsServed(option))
             _answer.Error(option, NbdOptionReply.ErrorTooBig, "The option's data is too long.");
         else
@@ -126,8 +146,12 @@ internal sealed class Handshake
             _answer.Ack(option);
         else if (option == NbdOption.ExportName)
             return AnswerExportName(data, ref device);
+        else if (MustStartTls && option != NbdOption.StartTls)
+            TlsRequired(option);
         else if (_services.Stop.IsRequested)
             _answer.Error(option, NbdOptionReply.ErrorShutdown, "The server is shutting down.");
+        else if (option == NbdOption.StartTls)
+            AnswerStartTls(hasData: !data.IsEmpty);
         else if (option == NbdOption.List)
             AnswerList(data);
         else if (option is NbdOption.Info or NbdOption.Go)
@@ -144,7 +168,7 @@ internal sealed class Handshake
     private bool AnswerExportName(ReadOnlySpan<byte> data, ref IBlockDevice? device)
     {
         // The option has no error answer: the protocol wants the session ended without another byte.
-        if (_services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
+        if (MustStartTls || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
             || !_services.Exports.TryOpen(name, out IBlockDevice? opened))
         {
             return true;
@@ -153,6 +177,47 @@ internal sealed class Handshake
         _answer.ExportName(opened.Info, _terms, padded: (_clientFlags & HandshakeFlags.NoZeroes) == 0);
         device = opened;
         return true;
+    }
+
+    private void AnswerStartTls(bool hasData)
+    {
+        const NbdOption Option = NbdOption.StartTls;
+        if (_services.Tls is null)
+        {
+            Unsupported(Option);
+            return;
+        }
+
+        if (!IsFixedNewstyle)
+        {
+            _answer.Error(Option, NbdOptionReply.ErrorPolicy, "TLS needs the fixed newstyle.");
+            return;
+        }
+
+        if (hasData || _isSecure)
+        {
+            string reason = hasData ? "STARTTLS takes no data." : "TLS is in use already.";
+            _answer.Error(Option, NbdOptionReply.ErrorInvalid, reason);
+            return;
+        }
+
+        // A client waits for the acknowledgement. What is here already came without TLS, perhaps from somebody in the
+        // middle, and must never be taken for something that came with it.
+        if (!_input.Unread.IsEmpty)
+            throw new NbdProtocolException("Bytes without TLS came behind STARTTLS.");
+        _answer.Ack(Option);
+        _isTlsDue = true;
+    }
+
+    private void StartTls()
+    {
+        _isTlsDue = false;
+        _transport = _startTls();
+        _input.ContinueOn(_transport);
+        _isSecure = true;
+
+        // What was agreed on without TLS may have been asked for by somebody in the middle.
+        _terms = SessionTerms.Initial;
     }
 
     private void AnswerList(ReadOnlySpan<byte> data)
@@ -237,6 +302,9 @@ internal sealed class Handshake
 
     private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go
         or NbdOption.StructuredReply or NbdOption.ListMetaContext or NbdOption.SetMetaContext;
+
+    private void TlsRequired(NbdOption option) =>
+        _answer.Error(option, NbdOptionReply.ErrorTlsRequired, "Start TLS first: the server serves nothing without.");
 
     private void Unsupported(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorUnsupported, "The server does not know this option.");

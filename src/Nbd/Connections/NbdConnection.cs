@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Security.Authentication;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Device;
@@ -15,16 +16,18 @@ internal sealed class NbdConnection : IDisposable
     private const int ReceiveBytes = 64 * 1024;
 
     private readonly long _number;
-    private readonly IWireTransport _transport;
+    private readonly SocketTransport _socket;
     private readonly ConnectionServices _services;
     private readonly CancellationTokenSource _aborted = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IWireTransport _transport;
     private Transmission? _transmission;
 
-    public NbdConnection(long number, IWireTransport transport, ConnectionServices services)
+    public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
         _number = number;
-        _transport = transport;
+        _socket = socket;
+        _transport = socket;
         _services = services;
     }
 
@@ -69,7 +72,8 @@ internal sealed class NbdConnection : IDisposable
     /// </summary>
     public void Abort()
     {
-        _transport.Abort();
+        // The socket is below every transport, and never changes.
+        _socket.Abort();
         try
         {
             _aborted.Cancel();
@@ -90,7 +94,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        var handshake = new Handshake(_transport, input, _services);
+        var handshake = new Handshake(_transport, input, _services, StartTls);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
@@ -123,6 +127,25 @@ internal sealed class NbdConnection : IDisposable
             _services.Options.HandshakeTimeout,
             Timeout.InfiniteTimeSpan);
         return handshake.Run();
+    }
+
+    private TlsTransport StartTls()
+    {
+        try
+        {
+            var tls = TlsTransport.Accept(_socket, _services.Tls!.ForHandshake(), _services.Pool);
+            _transport = tls;
+            _services.Log.Secured(_number, tls.Peer);
+            return tls;
+        }
+        catch (AuthenticationException fault)
+        {
+            _services.Log.NotSecured(_number, fault.Message);
+
+            // The alert that tells the client why must not be lost with a connection that is reset.
+            _socket.EndSend();
+            throw new NbdProtocolException($"The TLS handshake failed: {fault.Message}");
+        }
     }
 
     private void OnBroken(Exception fault)

@@ -62,6 +62,7 @@ internal enum NbdOptionReply : uint
     ErrorUnsupported = 0x80000001,
     ErrorPolicy = 0x80000002,
     ErrorInvalid = 0x80000003,
+    ErrorTlsRequired = 0x80000005,
     ErrorUnknown = 0x80000006,
     ErrorShutdown = 0x80000007,
     ErrorTooBig = 0x80000009,

@@ -12,13 +12,13 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
 {
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(1);
 
-    private readonly Lock _lock = new();
-    private long _lastAt;
-    private bool _hasLast;
-    private long _suppressed;
+    private readonly LineLimit _faults = new(time, s_pause);
 
-    [LoggerMessage(1, LogLevel.Information, "Listening for NBD clients on {Endpoint}.")]
-    public partial void Listening(EndPoint endpoint);
+    // Strangers must not be able to hide what else goes wrong.
+    private readonly LineLimit _strangers = new(time, s_pause);
+
+    [LoggerMessage(1, LogLevel.Information, "Listening for NBD clients on {Endpoint}; TLS is {Tls}.")]
+    public partial void Listening(EndPoint endpoint, string tls);
 
     [LoggerMessage(2, LogLevel.Information, "NBD connection {Connection}: attached '{Export}'.")]
     public partial void Attached(long connection, string export);
@@ -33,10 +33,27 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
         "NBD connections are still busy after the time given to drain; dropping {Connections} of them.")]
     public partial void DrainTimedOut(int connections);
 
+    [LoggerMessage(6, LogLevel.Debug, "NBD connection {Connection} goes on over {Peer}.")]
+    public partial void Secured(long connection, string peer);
+
+    [LoggerMessage(7, LogLevel.Information,
+        "The TLS files have changed: the certificate in {File} is for '{Subject}', until {NotAfter:u}.")]
+    public partial void CertificateChanged(string file, string subject, DateTime notAfter);
+
+    [LoggerMessage(8, LogLevel.Warning,
+        "The TLS files have changed and cannot be used; what was read before stays in use. {Reason}")]
+    public partial void CertificateKept(string reason);
+
+    /// <summary>A client did not get TLS done.</summary>
+    public void NotSecured(long connection, string reason)
+    {
+        if (_strangers.Passes(out long suppressed)) NoTls(connection, reason, suppressed);
+    }
+
     /// <summary>A request failed on the device.</summary>
     public void OperationFailed(NbdCommand command, string export, Exception fault)
     {
-        if (fault is OperationCanceledException || !Passes(out long suppressed)) return;
+        if (fault is OperationCanceledException || !_faults.Passes(out long suppressed)) return;
         if (FaultCodes.IsUnforeseen(fault)) Unforeseen(command, export, suppressed, fault);
         else Failed(command, export, fault.Message, suppressed);
     }
@@ -44,39 +61,19 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     /// <summary>A connection failed in a way that is a bug of this program.</summary>
     public void ConnectionFailed(long connection, Exception fault)
     {
-        if (Passes(out long suppressed)) Broke(connection, suppressed, fault);
+        if (_faults.Passes(out long suppressed)) Broke(connection, suppressed, fault);
     }
 
     /// <summary>A client was turned away.</summary>
     public void TurnedAway(int connectionsMax)
     {
-        if (Passes(out long suppressed)) Full(connectionsMax, suppressed);
+        if (_faults.Passes(out long suppressed)) Full(connectionsMax, suppressed);
     }
 
     /// <summary>A client could not be accepted.</summary>
     public void AcceptFailed(EndPoint? endpoint, Exception fault)
     {
-        if (Passes(out long suppressed)) NotAccepted(endpoint, fault.Message, suppressed);
-    }
-
-    private bool Passes(out long suppressed)
-    {
-        lock (_lock)
-        {
-            long now = time.GetTimestamp();
-            if (_hasLast && time.GetElapsedTime(_lastAt, now) < s_pause)
-            {
-                _suppressed++;
-                suppressed = 0;
-                return false;
-            }
-
-            _hasLast = true;
-            _lastAt = now;
-            suppressed = _suppressed;
-            _suppressed = 0;
-            return true;
-        }
+        if (_faults.Passes(out long suppressed)) NotAccepted(endpoint, fault.Message, suppressed);
     }
 
     [LoggerMessage(10, LogLevel.Warning,
@@ -98,4 +95,8 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     [LoggerMessage(14, LogLevel.Warning,
         "Accepting on {Endpoint} failed: {Reason} ({Suppressed} similar lines left out.)")]
     private partial void NotAccepted(EndPoint? endpoint, string reason, long suppressed);
+
+    [LoggerMessage(15, LogLevel.Warning,
+        "NBD connection {Connection}: TLS failed: {Reason} ({Suppressed} similar lines left out.)")]
+    private partial void NoTls(long connection, string reason, long suppressed);
 }

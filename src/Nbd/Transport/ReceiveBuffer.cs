@@ -14,6 +14,7 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
     private const int StreamedAheadBytes = 1024;
 
     private readonly byte[] _array = lease.Array;
+    private IWireTransport _transport = transport;
     private bool _isStreaming;
     private int _start;
     private int _end;
@@ -29,7 +30,7 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         {
             Span<byte> free = _array.AsSpan(_end);
             if (_isStreaming && count <= StreamedAheadBytes) free = free[..Math.Min(free.Length, StreamedAheadBytes)];
-            int received = transport.Receive(free, isExpected: false);
+            int received = _transport.Receive(free, isExpected: false);
             if (received == 0) return false;
             _end += received;
         }
@@ -56,7 +57,7 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         _isStreaming = destination.Length >= StreamedBytesMin;
         while (!destination.IsEmpty)
         {
-            int received = transport.Receive(destination, isExpected: true);
+            int received = _transport.Receive(destination, isExpected: true);
             if (received == 0) return false;
             destination = destination[received..];
         }
@@ -74,13 +75,20 @@ internal sealed class ReceiveBuffer(IWireTransport transport, BufferLease lease)
         count -= buffered;
         while (count > 0)
         {
-            int received = transport.Receive(
+            int received = _transport.Receive(
                 _array.AsSpan(0, (int)Math.Min(count, _array.Length)), isExpected: true);
             if (received == 0) return false;
             count -= received;
         }
 
         return true;
+    }
+
+    /// <summary>Receives from <paramref name="next"/> from now on. What was received before must be parsed.</summary>
+    public void ContinueOn(IWireTransport next)
+    {
+        if (_start != _end) throw new InvalidOperationException("Bytes of one transport would be taken for another's.");
+        _transport = next;
     }
 
     private void Compact()

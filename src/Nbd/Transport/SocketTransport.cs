@@ -80,8 +80,12 @@ internal sealed class SocketTransport : IWireTransport
 
     public void EndReceive() => Shutdown(SocketShutdown.Receive);
 
-    public void EndSend()
+    public void EndSend() => EndSend(default);
+
+    /// <summary>Like <see cref="EndSend()"/>, with last words that go out if the system takes them at once.</summary>
+    public void EndSend(ReadOnlySpan<byte> lastWords)
     {
+        if (!lastWords.IsEmpty) _socket.Send(lastWords, SocketFlags.None, out _);
         Shutdown(SocketShutdown.Send);
 
         // Closing a TCP socket that holds unread bytes resets the connection, and the peer then loses replies that it

@@ -21,7 +21,7 @@ public sealed class CommandLineTests
         string[] options =
         [
             "--store", "--data", "--listen", "--socket", "--admin", "--export",
-            "--passphrase-file", "--config", "--set",
+            "--passphrase-file", "--config", "--set", "--tls", "--tls-certificate", "--tls-key", "--tls-client-ca",
         ];
         Assert.All(options, option => Assert.Contains(option, output, StringComparison.Ordinal));
         Assert.Contains("3 another server took the store over", output, StringComparison.Ordinal);

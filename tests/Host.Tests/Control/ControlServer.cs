@@ -40,6 +40,7 @@ public sealed class ControlServer : IAsyncLifetime
             DataDirectory = DataDirectory,
             Listen = null,
             SocketPath = null,
+            Tls = null,
             AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
             Exports = [],
             Passphrase = new Secret("a passphrase for a test"),

@@ -1,8 +1,12 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.TestKit.Certificates;
 
 namespace ZeroFlow.Nbd.Tests.Fixtures;
 
@@ -10,6 +14,7 @@ namespace ZeroFlow.Nbd.Tests.Fixtures;
 internal sealed class RawClient : IDisposable
 {
     private readonly Socket _socket;
+    private SslStream? _tls;
 
     public RawClient(EndPoint endpoint, int? receiveBufferBytes = null)
     {
@@ -27,6 +32,12 @@ internal sealed class RawClient : IDisposable
     }
 
     public Socket Socket => _socket;
+
+    /// <summary>What came since TLS began, still sealed.</summary>
+    public RecordedStream? Sealed { get; private set; }
+
+    /// <summary>Whom the server says it is.</summary>
+    public string? ServerSubject => _tls?.RemoteCertificate?.Subject;
 
     public static byte[] GoData(string name, params ushort[] infos)
     {
@@ -67,6 +78,12 @@ internal sealed class RawClient : IDisposable
 
     public void Send(params byte[] bytes)
     {
+        if (_tls is not null)
+        {
+            _tls.Write(bytes);
+            return;
+        }
+
         for (int sent = 0; sent < bytes.Length;) sent += _socket.Send(bytes.AsSpan(sent));
     }
 
@@ -75,7 +92,7 @@ internal sealed class RawClient : IDisposable
         byte[] bytes = new byte[count];
         for (int read = 0; read < count;)
         {
-            int received = _socket.Receive(bytes.AsSpan(read));
+            int received = Receive(bytes.AsSpan(read));
             if (received == 0) throw new EndOfStreamException($"The server closed after {read} of {count} bytes.");
             read += received;
         }
@@ -88,9 +105,12 @@ internal sealed class RawClient : IDisposable
     {
         try
         {
-            return _socket.Receive(new byte[1]) == 0;
+            return Receive(new byte[1]) == 0;
         }
-        catch (SocketException fault) when (fault.SocketErrorCode == SocketError.ConnectionReset)
+        catch (Exception fault) when ((fault.InnerException ?? fault) is SocketException
+        {
+            SocketErrorCode: SocketError.ConnectionReset
+        })
         {
             return true;
         }
@@ -225,7 +245,45 @@ internal sealed class RawClient : IDisposable
         return chunks;
     }
 
-    public void Dispose() => _socket.Dispose();
+    /// <summary>Asks for TLS, which the server must grant, and does the handshake.</summary>
+    public RawClient StartTls(
+        TestAuthority trusted, IssuedCertificate? own = null, SslProtocols protocols = SslProtocols.None)
+    {
+        Assert.Equal((uint)NbdOptionReply.Ack, AskError(NbdOption.StartTls));
+        return Secure(trusted, own, protocols);
+    }
+
+    /// <summary>Does the TLS handshake.</summary>
+    public RawClient Secure(
+        TestAuthority trusted, IssuedCertificate? own = null, SslProtocols protocols = SslProtocols.None)
+    {
+        Sealed = new RecordedStream(_socket);
+        var tls = new SslStream(Sealed);
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+            CustomTrustStore = { X509Certificate2.CreateFromPem(trusted.Certificate) },
+        };
+        tls.AuthenticateAsClient(new SslClientAuthenticationOptions
+        {
+            TargetHost = "127.0.0.1",
+            EnabledSslProtocols = protocols,
+            CertificateChainPolicy = policy,
+            ClientCertificateContext = own is null ? null : SslStreamCertificateContext.Create(
+                X509Certificate2.CreateFromPem(own.Certificate, own.Key), additionalCertificates: null, offline: true),
+        });
+        _tls = tls;
+        return this;
+    }
+
+    public void Dispose()
+    {
+        _tls?.Dispose();
+        _socket.Dispose();
+    }
+
+    private int Receive(Span<byte> bytes) => _tls is not null ? _tls.Read(bytes) : _socket.Receive(bytes);
 
     private static byte[] Text(string text)
     {
