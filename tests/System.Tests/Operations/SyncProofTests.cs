@@ -37,6 +37,43 @@ public sealed class SyncProofTests(ZeroFlowBinary binary)
         AssertEntriesSynced(calls, wal, Reply(calls, cookie: 2).Began);
     }
 
+    // A directory as the object store: a table counts once its bytes are stable, and then its name is.
+    [Fact]
+    public async Task FLUSH_of_a_published_export_is_answered_after_the_table_and_its_name_are_synced()
+    {
+        Require.Tool("strace");
+        using var folder = new TestFolder();
+        var trace = folder["trace"];
+        var settings = new ServerSettings(
+            await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
+        {
+            Exports = ["disk:16M:published"],
+            Under = SystemCallTrace.Command(trace),
+        };
+        await using (var server = await ZeroFlowServer.StartAsync(settings))
+        {
+            await WriteAndFlushAsync(server.Port);
+            Assert.Equal(0, await server.StopAsync());
+        }
+
+        var calls = SystemCallTrace.Read(trace);
+        for (var turn = 0; turn < Turns; turn++)
+        {
+            var (written, flushed) = (Reply(calls, (2 * turn) + 1), Reply(calls, (2 * turn) + 2));
+            var tables = calls.Where(c =>
+                c.Name is "link" or "linkat" && c.Succeeded && c.Ended < flushed.Ended
+                && c.Text.Contains($"{folder["store"]}/chain/", StringComparison.Ordinal)).ToArray();
+            var table = tables.LastOrDefault();
+            Assert.True(table is not null && table.Ended > written.Began, $"No table came into the chain for FLUSH {turn}.");
+            var (from, to) = (table.Text.Split('"')[1], table.Text.Split('"')[3]);
+            Assert.Contains(calls, c =>
+                Syncs.Contains(c.Name) && c.Succeeded && c.Path == from && c.Ended < table.Began);
+            Assert.Contains(calls, c =>
+                Syncs.Contains(c.Name) && c.Succeeded && c.Path == Path.GetDirectoryName(to)
+                && c.Began > table.Ended && c.Ended < flushed.Began);
+        }
+    }
+
     // The proof itself, on a server that is known to sync, and on one that has nothing to sync.
     [Fact]
     public async Task The_proof_accepts_a_server_that_syncs_and_no_other()

@@ -20,7 +20,7 @@ internal static partial class SystemCallTrace
     public static string[] Command(string file) =>
     [
         "strace", "-f", "-y", "-qq", "-o", file, "-e", "signal=none",
-        "-e", "trace=openat,rename,renameat2,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,sendto,sendmsg",
+        "-e", "trace=openat,link,linkat,rename,renameat2,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,sendto,sendmsg",
     ];
 
     public static IReadOnlyList<SystemCall> Read(string file)
