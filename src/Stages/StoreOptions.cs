@@ -66,6 +66,12 @@ public sealed record StoreOptions
     /// <summary>How long a table without live data is kept after the checkpoint that makes it unnecessary.</summary>
     public TimeSpan DeleteGrace { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// How far back every moment of the store can be opened (<see cref="Engine.PastStore"/>): for so long at least, nothing
+    /// is deleted that a moment within needs. Zero keeps no past.
+    /// </summary>
+    public TimeSpan Retention { get; init; } = TimeSpan.Zero;
+
     /// <summary>How long reads wait out a bucket that refuses (403) or is missing before they fail.</summary>
     public TimeSpan RefusalPatience { get; init; } = TimeSpan.FromSeconds(30);
 

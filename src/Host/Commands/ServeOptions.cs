@@ -36,6 +36,10 @@ internal sealed class ServeOptions
             "Where the data lives: file:///dir, or s3://bucket/prefix?endpoint=http://host:port&region=name"
             + "&path-style=true with the credentials of the AWS environment variables or profile files.");
         Add("--data", SettingKeys.Data, "DIR", "Directory of the local log (wal/) and cache (cache/).");
+        Add(
+            "--as-of", SettingKeys.AsOf, "TIME",
+            "Serve the store as it was, read-only, beside its writer: 2026-11-28T12:30:00Z. It reaches back as far as the "
+            + "writer's tuning key Retention says.");
         Add("--listen", SettingKeys.Listen, "HOST:PORT", "TCP address for NBD clients [default: 127.0.0.1:10809]");
         Add("--socket", SettingKeys.Socket, "PATH", "Unix socket for NBD clients; without --listen, instead of TCP.");
         Add(

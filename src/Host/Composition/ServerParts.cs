@@ -55,6 +55,7 @@ internal sealed class ServerParts : IServerParts
         {
             IObjectStore objects = ObjectStoreFactory.Open(_settings.StoreUrl, _time, _loggers);
             owned.Push(objects);
+            if (_settings.AsOf is { } moment) return await OpenPastAsync(objects, moment, owned, cancellation);
             var disk = new WalDirectory(Path.Combine(_settings.DataDirectory, "wal"));
             owned.Push(disk);
             var parts = new StoreComponents
@@ -79,6 +80,22 @@ internal sealed class ServerParts : IServerParts
             await DisposeAllAsync(owned);
             throw;
         }
+    }
+
+    private async Task<IStoreEngine> OpenPastAsync(
+        IObjectStore objects, DateTimeOffset moment, Stack<object> owned, CancellationToken cancellation)
+    {
+        var parts = new ReadingComponents
+        {
+            Objects = objects,
+            Time = _time,
+            Entropy = new SystemEntropy(),
+            Buffers = _buffers,
+            Metrics = _metrics,
+            Loggers = _loggers,
+            Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
+        };
+        return new OpenPast(await PastStore.OpenAsync(_settings.Tuning, parts, moment, cancellation), owned);
     }
 
     /// <inheritdoc/>
@@ -126,6 +143,26 @@ internal sealed class ServerParts : IServerParts
         public async ValueTask DisposeAsync()
         {
             control.Close();
+            await store.DisposeAsync();
+            await DisposeAllAsync(owned);
+        }
+    }
+
+    // Nothing is asked of it: the control API stays closed.
+    private sealed class OpenPast(PastStore store, Stack<object> owned) : IStoreEngine
+    {
+        public IExportDirectory Exports => store;
+
+        public Task<StorageFaultException> Fatal { get; } = new TaskCompletionSource<StorageFaultException>().Task;
+
+        public Task EnsureExportAsync(ExportSpec export, CancellationToken cancellation) => store.TryOpen(export.Name, out _)
+            ? Task.CompletedTask
+            : Task.FromException(new StorageFaultException(FaultKind.NotFound, $"At that time there was no export '{export.Name}'."));
+
+        public Task<StopSummary> StopAsync(TimeSpan timeout) => Task.FromResult(new StopSummary(EverythingPublished: true, 0));
+
+        public async ValueTask DisposeAsync()
+        {
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }

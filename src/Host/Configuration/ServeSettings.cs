@@ -14,6 +14,9 @@ internal sealed record ServeSettings
     /// <summary>Directory of the WAL and the disk cache, as a full path.</summary>
     public required string DataDirectory { get; init; }
 
+    /// <summary>The moment to serve the store as of, read-only; null to write it.</summary>
+    public DateTimeOffset? AsOf { get; init; }
+
     /// <summary>TCP address for NBD; null when only the socket is served.</summary>
     public required IPEndPoint? Listen { get; init; }
 

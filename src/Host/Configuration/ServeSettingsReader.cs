@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -45,6 +46,7 @@ internal sealed class ServeSettingsReader
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
             DataDirectory = ReadData(embedded),
+            AsOf = ReadAsOf(),
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
             Tls = new TlsSource(_layers, _inputs, _errors).Read(),
@@ -70,6 +72,19 @@ internal sealed class ServeSettingsReader
         if (data is not null) _errors.Add(data, SettingKeys.Data, "a directory");
         else if (embedded is null) _errors.Add("Data is not set: name the directory of the local log with --data.");
         return embedded?.DataDirectory ?? "";
+    }
+
+    // With its zone: a moment that is an hour off looks right and is not.
+    private DateTimeOffset? ReadAsOf()
+    {
+        if (_layers.Find(SettingKeys.AsOf) is not { } setting) return null;
+        string[] forms = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd'T'HH:mmK"];
+        bool hasZone = setting.Value.EndsWith('Z') || setting.Value.LastIndexOfAny(['+', '-']) > setting.Value.IndexOf('T', StringComparison.Ordinal);
+        if (hasZone && DateTimeOffset.TryParseExact(
+                setting.Value, forms, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset moment))
+            return moment;
+        _errors.Add(setting, SettingKeys.AsOf, "a time with its zone, as in 2026-11-28T12:30:00Z or 2026-11-28T13:30:00+01:00");
+        return null;
     }
 
     private IPEndPoint? ReadListen(out string? socketPath)

@@ -7,6 +7,7 @@ internal static class SettingKeys
 {
     public const string Store = "Store";
     public const string Data = "Data";
+    public const string AsOf = "AsOf";
     public const string Listen = "Listen";
     public const string Socket = "Socket";
     public const string TlsMode = "Tls:Mode";
@@ -21,7 +22,7 @@ internal static class SettingKeys
 
     private static readonly string[] General =
     [
-        Store, Data, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminAllowRemote,
+        Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminAllowRemote,
         Exports, PassphraseFile, LogLevel,
     ];
 

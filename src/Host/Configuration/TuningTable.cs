@@ -73,6 +73,8 @@ internal static class TuningTable
         Duration(
             nameof(StoreOptions.DeleteGrace), "0s", "30d", o => o.DeleteGrace, (o, v) => o with { DeleteGrace = v }),
         Duration(
+            nameof(StoreOptions.Retention), "0s", "365d", o => o.Retention, (o, v) => o with { Retention = v }),
+        Duration(
             nameof(StoreOptions.RefusalPatience), "0s", "1h", o => o.RefusalPatience,
             (o, v) => o with { RefusalPatience = v }),
         Duration(

@@ -55,6 +55,21 @@ internal sealed partial class ChainWalker
         }
     }
 
+    /// <summary>Walks to the last table that was made by a moment. Writes nothing, and needs no writer.</summary>
+    /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
+    public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
+    {
+        long unixMs = asOf.ToUnixTimeMilliseconds();
+        StoreState state = await LoadCheckpointAsync(unixMs, cancellation);
+        bool isPast = await ApplyListedAsync(state, cancellation, unixMs);
+
+        // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
+        // as only what lies behind a checkpoint is.
+        if (!isPast && await FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.Position) throw TooOld(asOf);
+        await VerifyPresentAsync(state, asOf, cancellation);
+        return state;
+    }
+
     /// <summary>The position of the newest checkpoint, or null when there is none.</summary>
     public async Task<ChainPosition?> FindNewestCheckpointAsync(CancellationToken cancellation)
     {
@@ -89,7 +104,39 @@ internal sealed partial class ChainWalker
         }
     }
 
-    private async Task ApplyListedAsync(StoreState state, CancellationToken cancellation)
+    private async Task<StoreState> LoadCheckpointAsync(long unixMs, CancellationToken cancellation)
+    {
+        List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
+        foreach (ChainPosition at in found.OrderDescending())
+        {
+            // Gone since it was listed: so is what only it needs.
+            byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
+            if (body is null) continue;
+            bool isKnown = TableIdentity.TryRead(body, out TableIdentity? identity) == ParseResult.Ok;
+            if (!isKnown || identity!.CreatedUnixMs <= unixMs) return Checkpoint.Decode(body, at, _keys, _codec);
+        }
+
+        return new StoreState(_keys.StoreId, _codec);
+    }
+
+    // Beyond what is retained, tables go one by one: a store with holes is refused now, not when a read meets one.
+    private async Task VerifyPresentAsync(StoreState state, DateTimeOffset asOf, CancellationToken cancellation)
+    {
+        var present = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string prefix in (string[])[ChainNames.ChainPrefix, ChainNames.MapPrefix])
+        {
+            await foreach (ObjectEntry entry in _objects.ListAsync(prefix, null, cancellation)) present.Add(entry.Key);
+        }
+
+        if (state.Tables.All().Any(entry => entry.Table.LiveBytes > 0 && !present.Contains(entry.Table.ObjectKey))) throw TooOld(asOf);
+    }
+
+    private StorageFaultException TooOld(DateTimeOffset asOf) => new(
+        FaultKind.NotFound,
+        $"The store in {_objects.Location} does not keep what it was at {asOf:u} any more: it reaches back as far as the tuning key Retention says.");
+
+    // True when it stopped at something that was made later than the given time.
+    private async Task<bool> ApplyListedAsync(StoreState state, CancellationToken cancellation, long untilUnixMs = long.MaxValue)
     {
         string after = ChainNames.Table(state.Position);
         var window = new Queue<(ChainPosition At, Task<ChainObject> Read)>();
@@ -108,14 +155,16 @@ internal sealed partial class ChainWalker
                 // Only what can follow is read: the next number, or the first of the next epoch.
                 if (at != predicted && at != predicted.NextEpoch.NextNumber) continue;
                 predicted = at.NextNumber;
-                if (window.Count == ReadsInFlight && !await ApplyAsync(state, window.Dequeue())) return;
+                if (window.Count == ReadsInFlight && await ApplyAsync(state, window.Dequeue(), untilUnixMs) is { } isLater) return isLater;
                 window.Enqueue((at, _reader.ReadAsync(at, entry.SizeBytes, abandon.Token)));
             }
 
             while (window.TryDequeue(out var next))
             {
-                if (!await ApplyAsync(state, next)) return;
+                if (await ApplyAsync(state, next, untilUnixMs) is { } isLater) return isLater;
             }
+
+            return false;
         }
         finally
         {
@@ -125,24 +174,27 @@ internal sealed partial class ChainWalker
         }
     }
 
-    // False when the chain does not go on with this object.
-    private static async Task<bool> ApplyAsync(StoreState state, (ChainPosition At, Task<ChainObject> Read) next)
+    // Null when the chain may go on behind this object; otherwise whether the object was too late.
+    private static async Task<bool?> ApplyAsync(
+        StoreState state, (ChainPosition At, Task<ChainObject> Read) next, long untilUnixMs)
     {
         if (next.At != state.Position.NextNumber)
         {
             // Behind a seal lie the uploads of a fenced writer, which nobody reads: they are skipped, not the end.
             await next.Read.ContinueWith(
                 static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            return next.At < state.Position.NextNumber;
+            return next.At < state.Position.NextNumber ? null : false;
         }
 
         switch (await next.Read)
         {
-            case ChainObject.Table table:
+            case ChainObject.Table table when table.CreatedUnixMs <= untilUnixMs:
                 state.Apply(table.Info, table.Index, table.Session);
-                return true;
-            case ChainObject.Seal seal:
+                return null;
+            case ChainObject.Seal seal when seal.Identity.CreatedUnixMs <= untilUnixMs:
                 state.EndEpoch(seal.Identity.Session);
+                return null;
+            case ChainObject.Table or ChainObject.Seal:
                 return true;
             default:
                 throw new InvalidOperationException(

@@ -10,9 +10,11 @@ namespace ZeroFlow.Stages.Engine;
 /// </summary>
 /// <remarks>
 /// An object goes only if it was dead in a committed state, that state's checkpoint is in the bucket, and the grace
-/// period is over. A table that is dead in a committed state stays dead in every later one, so even the late deletes of a
-/// fenced writer are harmless. A page of the map is dead only to who starts from the newer checkpoint, so before anything
-/// is deleted the writer proves that it still owns the store. Seals are never touched. Used by the maintenance loop alone.
+/// period is over. A past that is retained is nothing but a longer grace period: a moment within it lies behind a
+/// checkpoint that is kept, and nothing that was alive then has been dead for that long. A table that is dead in a
+/// committed state stays dead in every later one, so even the late deletes of a fenced writer are harmless. A page of the
+/// map is dead only to who starts from the newer checkpoint, so before anything is deleted the writer proves that it still
+/// owns the store. Seals are never touched. Used by the maintenance loop alone.
 /// </remarks>
 internal sealed partial class Collector
 {
@@ -26,6 +28,7 @@ internal sealed partial class Collector
     private readonly ILogger _log;
     private readonly Queue<(long Since, int Ordinal)> _dying = new();
     private readonly Queue<(long Since, string Key)> _orphans = new();
+    private readonly Dictionary<ChainPosition, DateTimeOffset> _checkpointTimes = [];
     private bool _checkpointsAreDue;
     private bool _hasSwept;
 
@@ -49,12 +52,12 @@ internal sealed partial class Collector
         get
         {
             if (_checkpointsAreDue) return TimeSpan.Zero;
-            long? since = null;
-            if (_dying.TryPeek(out var table)) since = table.Since;
-            if (_orphans.TryPeek(out var orphan)) since = Math.Min(since ?? long.MaxValue, orphan.Since);
-            if (since is not { } first) return Timeout.InfiniteTimeSpan;
-            TimeSpan left = _options.DeleteGrace - _time.GetElapsedTime(first);
-            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+            TimeSpan next = Timeout.InfiniteTimeSpan;
+            if (_dying.TryPeek(out var table)) next = Left(table.Since, TableGrace);
+            if (_orphans.TryPeek(out var orphan) && Left(orphan.Since, _options.DeleteGrace) is var left &&
+                (next == Timeout.InfiniteTimeSpan || left < next))
+                next = left;
+            return next;
         }
     }
 
@@ -99,7 +102,7 @@ internal sealed partial class Collector
         }
 
         await DeleteTablesAsync(cancellation);
-        while (_orphans.TryPeek(out var orphan) && IsOver(orphan.Since))
+        while (_orphans.TryPeek(out var orphan) && Left(orphan.Since, _options.DeleteGrace) == TimeSpan.Zero)
         {
             await _objects.DeleteAsync(orphan.Key, cancellation);
             _orphans.Dequeue();
@@ -117,7 +120,15 @@ internal sealed partial class Collector
         }
     }
 
-    private bool IsOver(long since) => _time.GetElapsedTime(since) >= _options.DeleteGrace;
+    private TimeSpan TableGrace => _options.Retention > _options.DeleteGrace ? _options.Retention : _options.DeleteGrace;
+
+    private TimeSpan Left(long since, TimeSpan grace)
+    {
+        TimeSpan left = grace - _time.GetElapsedTime(since);
+        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+    }
+
+    private bool IsOver(long since) => Left(since, TableGrace) == TimeSpan.Zero;
 
     private async Task DeleteOldCheckpointsAsync(CancellationToken cancellation)
     {
@@ -127,9 +138,33 @@ internal sealed partial class Collector
             if (ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) found.Add(at);
         }
 
+        // Every moment that is retained needs the last checkpoint before it.
         found.Sort();
-        foreach (ChainPosition old in found.SkipLast(CheckpointsKept))
-            await _objects.DeleteAsync(ChainNames.Checkpoint(old), cancellation);
+        DateTimeOffset from = _time.GetUtcNow() - _options.Retention;
+        bool reachesBack = false;
+        for (int i = found.Count - 1, kept = 0; i >= 0; i--)
+        {
+            if (kept >= CheckpointsKept && reachesBack)
+            {
+                await _objects.DeleteAsync(ChainNames.Checkpoint(found[i]), cancellation);
+                _checkpointTimes.Remove(found[i]);
+                continue;
+            }
+
+            kept++;
+            reachesBack = reachesBack || _options.Retention == TimeSpan.Zero || await TimeOfAsync(found[i], cancellation) <= from;
+        }
+    }
+
+    // What cannot be read is no end of the past.
+    private async Task<DateTimeOffset> TimeOfAsync(ChainPosition checkpoint, CancellationToken cancellation)
+    {
+        if (_checkpointTimes.TryGetValue(checkpoint, out DateTimeOffset known)) return known;
+        byte[] head = new byte[TableIdentity.Bytes];
+        await _objects.ReadRangeAsync(ChainNames.Checkpoint(checkpoint), 0, head, cancellation);
+        return _checkpointTimes[checkpoint] = TableIdentity.TryRead(head, out TableIdentity? identity) == ParseResult.Ok
+            ? DateTimeOffset.FromUnixTimeMilliseconds(identity!.CreatedUnixMs)
+            : DateTimeOffset.MaxValue;
     }
 
     private async Task DeleteTablesAsync(CancellationToken cancellation)

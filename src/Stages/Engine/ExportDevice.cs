@@ -18,7 +18,8 @@ internal sealed class ExportDevice : IBlockDevice
     // A read that loses the race with a commit starts over; each time the commit has made progress.
     private const int ReadAttemptsMax = 5;
 
-    private readonly WriteFront _front;
+    // Null in a past store, whose exports are all read-only.
+    private readonly WriteFront? _front;
     private readonly ReadParts _parts;
     private readonly CommittedMap _committed;
     private readonly ReadAheadDetector _readAhead;
@@ -28,7 +29,7 @@ internal sealed class ExportDevice : IBlockDevice
     private volatile bool _isClosed;
     private int _attached;
 
-    public ExportDevice(ExportInfo info, CommittedMap committed, Memtable memtable, WriteFront front, ReadParts parts)
+    public ExportDevice(ExportInfo info, CommittedMap committed, Memtable memtable, WriteFront? front, ReadParts parts)
     {
         _info = info;
         Memtable = memtable;
@@ -92,8 +93,8 @@ internal sealed class ExportDevice : IBlockDevice
         }
 
         return forceUnitAccess || _info.WriteThrough
-            ? ThenDurableAsync(_front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation), cancellation)
-            : _front.WriteAsync(_info.Id, Memtable, offset, payload, cancellation);
+            ? ThenDurableAsync(_front!.WriteAsync(_info.Id, Memtable, offset, payload, cancellation), cancellation)
+            : _front!.WriteAsync(_info.Id, Memtable, offset, payload, cancellation);
     }
 
     /// <inheritdoc/>
@@ -102,16 +103,16 @@ internal sealed class ExportDevice : IBlockDevice
         CheckRange(range);
         if (_info.IsReadOnly) throw ReadOnly();
         if (range.IsEmpty) return ValueTask.CompletedTask;
-        ValueTask zeroed = _front.ZeroAsync(_info.Id, Memtable, range, cancellation);
+        ValueTask zeroed = _front!.ZeroAsync(_info.Id, Memtable, range, cancellation);
         return forceUnitAccess || _info.WriteThrough ? ThenDurableAsync(zeroed, cancellation) : zeroed;
     }
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellation) =>
-        _isClosed ? ValueTask.FromException(Closed()) : _front.FlushAsync(_info.Level, cancellation);
+        _isClosed ? ValueTask.FromException(Closed()) : _front?.FlushAsync(_info.Level, cancellation) ?? ValueTask.CompletedTask;
 
     /// <inheritdoc/>
-    public ValueTask ConfirmAsync() => _front.ConfirmAsync();
+    public ValueTask ConfirmAsync() => _front?.ConfirmAsync() ?? ValueTask.CompletedTask;
 
     /// <inheritdoc/>
     public async ValueTask<int> GetStatusAsync(
@@ -196,7 +197,7 @@ internal sealed class ExportDevice : IBlockDevice
     private async ValueTask ThenDurableAsync(ValueTask done, CancellationToken cancellation)
     {
         await done;
-        await _front.FlushAsync(_info.Level, cancellation);
+        await _front!.FlushAsync(_info.Level, cancellation);
     }
 
     private StorageFaultException ReadOnly() => new(FaultKind.Invalid, $"The export '{_info.Name}' is read-only.");
@@ -326,7 +327,7 @@ internal sealed class ExportDevice : IBlockDevice
             BufferLease record = _parts.Buffers.Rent((int)hit.Record.Header.Length);
             try
             {
-                if (!await _parts.Wal.TryReadAsync(hit.Record.Position, hit.Record.Header, record.Memory)) return false;
+                if (!await _parts.Wal!.TryReadAsync(hit.Record.Position, hit.Record.Header, record.Memory)) return false;
                 record.Span.Slice((int)hit.Start, (int)hit.Range.Length)
                     .CopyTo(destination.Span[(int)(hit.Range.Offset - range.Offset)..]);
             }

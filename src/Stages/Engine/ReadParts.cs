@@ -6,9 +6,9 @@ using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Engine;
 
-/// <summary>What the reads of all exports share.</summary>
+/// <summary>What the reads of all exports share. Without a writer there is no WAL, and the memtables are empty.</summary>
 internal sealed record ReadParts(
-    IWriteAheadLog Wal, BufferPool Buffers, TableRegistry Tables, FrameMemoryCache Memory, FrameReader Frames,
+    IWriteAheadLog? Wal, BufferPool Buffers, TableRegistry Tables, FrameMemoryCache Memory, FrameReader Frames,
     long ReadAheadBytes)
 {
     /// <summary>Each export follows its own sequential streams.</summary>

@@ -39,6 +39,15 @@ internal sealed record StoreRecord
     /// <summary>The data key, sealed, with its tag behind it.</summary>
     public required byte[] WrappedKey { get; init; }
 
+    /// <summary>Opens the keys of a store that exists.</summary>
+    /// <exception cref="StorageFaultException">There is none, or the passphrase is wrong.</exception>
+    public static async Task<StoreKeys> OpenAsync(IObjectStore objects, Passphrase passphrase, CancellationToken cancellation)
+    {
+        byte[] found = await objects.TryReadAsync(ObjectKey, RecordBytesMax, cancellation)
+            ?? throw new StorageFaultException(FaultKind.NotFound, $"There is no store in {objects.Location}.");
+        return Parse(found, objects.Location).Unlock(passphrase, objects.Location);
+    }
+
     /// <summary>Opens the store's keys, creating the store when there is none.</summary>
     public static async Task<StoreKeys> OpenOrCreateAsync(
         IObjectStore objects, Passphrase passphrase, KdfCost cost, IEntropy entropy, TimeProvider time,

@@ -11,7 +11,7 @@ namespace ZeroFlow.Stages.Tables;
 internal abstract record ChainObject
 {
     /// <summary>A table with its opened index.</summary>
-    public sealed record Table(TableInfo Info, TableIndex Index, Guid Session) : ChainObject;
+    public sealed record Table(TableInfo Info, TableIndex Index, Guid Session, long CreatedUnixMs) : ChainObject;
 
     /// <summary>The end of the epoch.</summary>
     public sealed record Seal(TableIdentity Identity) : ChainObject;
@@ -111,7 +111,7 @@ internal sealed class TableReader
             ObjectKey = key,
             PlainBytes = index.DataBytes,
         };
-        return new ChainObject.Table(info, index, identity.Session);
+        return new ChainObject.Table(info, index, identity.Session, identity.CreatedUnixMs);
     }
 
     private void Check(string key, ChainPosition at, long objectBytes, TableFooter footer)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Pipeline.Device;
 
@@ -165,6 +166,28 @@ public sealed class ServeSettingsTests
         if (allow is not null) source.Option("Admin:AllowRemote", allow);
         if (isGood) Assert.Equal(1, source.Read().AdminListen.Port);
         else Assert.Contains(source.ReadErrors(), e => e.Contains("Admin:AllowRemote", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("2026-11-28T12:30:00Z", "2026-11-28T12:30:00Z")]
+    [InlineData("2026-11-28T12:30:00.250Z", "2026-11-28T12:30:00.250Z")]
+    [InlineData("2026-11-28T13:30+01:00", "2026-11-28T12:30:00Z")]
+    [InlineData("2026-11-28T07:30:00-05:00", "2026-11-28T12:30:00Z")]
+    public void A_moment_has_a_zone(string text, string moment)
+    {
+        using SettingsSource source = SettingsSource.Complete().Option("AsOf", text);
+        Assert.Equal(DateTimeOffset.Parse(moment, CultureInfo.InvariantCulture), source.Read().AsOf);
+    }
+
+    [Theory]
+    [InlineData("2026-11-28T12:30:00")]
+    [InlineData("2026-11-28")]
+    [InlineData("yesterday")]
+    [InlineData("")]
+    public void Anything_else_is_no_moment(string text)
+    {
+        using SettingsSource source = SettingsSource.Complete().Option("AsOf", text);
+        AssertOne(source.ReadErrors(), "a time with its zone");
     }
 
     [Fact]

@@ -8,6 +8,7 @@ using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Keys;
+using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.TestKit.Engine;
 using ZeroFlow.TestKit.ObjectStores;
 
@@ -86,6 +87,13 @@ internal sealed class StoreBench : IAsyncDisposable
     public string WalOf(string host) =>
         _walOf.TryGetValue(host, out string? path) ? path : _walOf[host] = NewDirectory();
 
+    // What the store was, beside whoever writes it.
+    public async Task<PastStore> OpenPastAsync(DateTimeOffset asOf)
+    {
+        using var metrics = new PipelineMetrics();
+        return await PastStore.OpenAsync(Options, Components(Objects, null!, metrics), asOf, Cancellation);
+    }
+
     public async Task<RunningStore> OpenAsync(string host = "a")
     {
         var directory = new WalDirectory(WalOf(host));
@@ -96,18 +104,7 @@ internal sealed class StoreBench : IAsyncDisposable
         {
             BlockStore store = await BlockStore.OpenAsync(
                 Options,
-                new StoreComponents
-                {
-                    Objects = way,
-                    WalDisk = disk,
-                    Time = Time,
-                    Entropy = new SystemEntropy(),
-                    Buffers = Buffers,
-                    Metrics = metrics,
-                    Loggers = NullLoggerFactory.Instance,
-                    Passphrase = new Passphrase("a passphrase for tests"),
-                    NewStoreKdf = new KdfCost(8, 1),
-                },
+                Components(way, disk, metrics),
                 Cancellation).WaitAsync(Soon, Cancellation);
             var running = new RunningStore(this, host, store, way, disk, directory, metrics);
             _running.Add(running);
@@ -146,6 +143,19 @@ internal sealed class StoreBench : IAsyncDisposable
         foreach (RunningStore store in _running) await store.DisposeAsync();
         Directory.Delete(_root, recursive: true);
     }
+
+    private StoreComponents Components(IObjectStore objects, IWalDisk disk, PipelineMetrics metrics) => new()
+    {
+        Objects = objects,
+        WalDisk = disk,
+        Time = Time,
+        Entropy = new SystemEntropy(),
+        Buffers = Buffers,
+        Metrics = metrics,
+        Loggers = NullLoggerFactory.Instance,
+        Passphrase = new Passphrase("a passphrase for tests"),
+        NewStoreKdf = new KdfCost(8, 1),
+    };
 
     private string NewDirectory()
     {

@@ -16,6 +16,9 @@ internal sealed record ServerSettings(string Binary, StorePlace Store, string Da
     /// <summary>More options of the command line.</summary>
     public IReadOnlyList<string> Options { get; init; } = [];
 
+    /// <summary>The moment to serve the store as of, beside its writer.</summary>
+    public DateTimeOffset? AsOf { get; init; }
+
     /// <summary>A command to run the server under, such as strace.</summary>
     public IReadOnlyList<string> Under { get; init; } = [];
 
@@ -72,7 +75,8 @@ internal sealed class ZeroFlowServer : IAsyncDisposable
         [
             "serve", "--store", settings.Store.Url, "--data", settings.Data,
             "--listen", $"127.0.0.1:{settings.Port}", "--admin", $"127.0.0.1:{settings.AdminPort}",
-            .. settings.Exports.SelectMany(e => new[] { "--export", e }), .. settings.Options,
+            .. settings.Exports.SelectMany(e => new[] { "--export", e }),
+            .. settings.AsOf is { } moment ? new[] { "--as-of", moment.ToString("O", global::System.Globalization.CultureInfo.InvariantCulture) } : [], .. settings.Options,
         ];
         var environment = new Dictionary<string, string>(settings.Store.Credentials)
         {

@@ -1,0 +1,143 @@
+using Xunit;
+using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Engine;
+
+namespace ZeroFlow.Stages.Tests.Engine;
+
+// What the store was at a moment, read beside the writer that goes on overwriting, settling and collecting.
+public sealed class PastStoreTests
+{
+    private const int ExportBytes = 1 << 20;
+
+    private static readonly TimeSpan Days = TimeSpan.FromDays(30);
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task Every_moment_that_is_retained_is_as_it_was(int seed)
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = Days };
+        var random = new Random(seed);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        var moments = new List<Moment>();
+        for (int round = 0; round < 16; round++)
+        {
+            moments.Add(await ChangeAsync(bench, disk, random));
+            if (random.Next(4) != 0) continue;
+            await bench.CrashAsync(store, loseWal: random.Next(2) == 0);
+            store = await bench.OpenAsync();
+            disk = store.Find("disk", disk.Image);
+        }
+
+        await StoreBench.UntilAsync(() => store.Store.Space.SettledBytes > 0 && store.Store.Space.WaitingObjects > 0);
+        foreach (Moment moment in moments) await AssertWasAsync(bench, moment);
+        await disk.CheckAllAsync();
+    }
+
+    [Fact]
+    public async Task What_has_left_the_window_goes_and_is_refused_and_what_is_within_stays()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = TimeSpan.FromHours(2) };
+        var random = new Random(7);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        Moment old = await ChangeAsync(bench, disk, random);
+        for (int round = 0; round < 4; round++) await ChangeAsync(bench, disk, random);
+        await StoreBench.UntilAsync(() => store.Store.Space.WaitingObjects > 0);
+        await AssertWasAsync(bench, old);
+
+        bench.Time.Skip(TimeSpan.FromHours(3));
+        Moment young = await ChangeAsync(bench, disk, random);
+        await ChangeAsync(bench, disk, random);
+        string first = ChainNames.Table(new ChainPosition(1, 2));
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(first) is null);
+
+        await AssertWasAsync(bench, young);
+        await StoreBench.RefusesAsync(FaultKind.NotFound, () => bench.OpenPastAsync(old.At));
+    }
+
+    [Fact]
+    public async Task Without_retention_the_past_is_refused_in_one_sentence()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        Moment old = await ChangeAsync(bench, disk, new Random(8));
+        for (int round = 0; round < 6; round++) await ChangeAsync(bench, disk, new Random(round));
+        string first = ChainNames.Table(new ChainPosition(1, 2));
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(first) is null);
+
+        var fault = await Assert.ThrowsAsync<StorageFaultException>(() => bench.OpenPastAsync(old.At));
+        Assert.Equal(FaultKind.NotFound, fault.Kind);
+        Assert.Contains("Retention", fault.Message, StringComparison.Ordinal);
+    }
+
+    // Deleted exports, snapshots and sizes are as they were, too; and nothing can be written.
+    [Fact]
+    public async Task The_catalog_is_as_it_was()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = Days };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        await ChangeAsync(bench, disk, new Random(9));
+        await store.Store.CreateSnapshotsAsync(["disk"], "s", StoreBench.Cancellation);
+        Moment before = await ChangeAsync(bench, disk, new Random(10));
+        await store.Store.DeleteExportAsync("disk", force: true, StoreBench.Cancellation);
+        TestDisk other = await store.AttachAsync("other", ExportBytes, DurabilityLevel.Published);
+        Moment after = await ChangeAsync(bench, other, new Random(11));
+
+        await using PastStore then = await bench.OpenPastAsync(before.At);
+        Assert.Equal(["disk", "disk@s"], then.List().Select(static export => export.Name));
+        await using PastStore now = await bench.OpenPastAsync(after.At);
+        Assert.Equal(["other"], now.List().Select(static export => export.Name));
+        Assert.True(then.TryOpen("disk", out IBlockDevice? device));
+        Assert.True(device.Info.IsReadOnly);
+        await device.FlushAsync(StoreBench.Cancellation);
+        await device.ConfirmAsync();
+        await StoreBench.RefusesAsync(FaultKind.Invalid, () => new TestDisk(device, bench.Buffers, before.Image).FillAsync(0, 512, 1));
+        await AssertWasAsync(bench, before);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_not_there_is_not_made()
+    {
+        await using var bench = new StoreBench();
+        await StoreBench.RefusesAsync(FaultKind.NotFound, () => bench.OpenPastAsync(bench.Time.GetUtcNow()));
+        Assert.Empty(bench.Objects.Keys());
+    }
+
+    // Some writes, published; and the time at which the next ones have not begun.
+    private static async Task<Moment> ChangeAsync(StoreBench bench, TestDisk disk, Random random)
+    {
+        for (int i = 0; i < 40; i++)
+        {
+            byte[] bytes = new byte[512 * random.Next(1, 48)];
+            random.NextBytes(bytes);
+            long offset = random.Next((ExportBytes - bytes.Length) / 512) * 512L;
+            if (random.Next(8) == 0) await disk.ZeroAsync(offset, bytes.Length);
+            else await disk.WriteAsync(offset, bytes);
+        }
+
+        await disk.FlushAsync();
+        var moment = new Moment(bench.Time.GetUtcNow(), [.. disk.Image]);
+        await Task.Delay(5, StoreBench.Cancellation);
+        return moment;
+    }
+
+    private static async Task AssertWasAsync(StoreBench bench, Moment moment)
+    {
+        await using PastStore past = await bench.OpenPastAsync(moment.At);
+        Assert.True(past.TryOpen("disk", out IBlockDevice? device));
+        await new TestDisk(device, bench.Buffers, moment.Image).CheckAllAsync();
+    }
+
+    private sealed record Moment(DateTimeOffset At, byte[] Image);
+}
