@@ -31,6 +31,9 @@ internal sealed class CutStage : IDisposable
     // Timers count in milliseconds: a shorter sleep would be none.
     private static readonly TimeSpan SleepMin = TimeSpan.FromMilliseconds(1);
 
+    // A cut that waits for the settler looks again when a settled table comes by, and at least so often.
+    private static readonly TimeSpan PacedSleep = TimeSpan.FromMilliseconds(20);
+
     private readonly Channel<CutItem> _queue;
     private readonly WakeSignal _wake;
     private readonly StoreOptions _options;
@@ -38,6 +41,7 @@ internal sealed class CutStage : IDisposable
     private readonly BufferPool _buffers;
     private readonly TimeProvider _time;
     private readonly StageMeter _meter;
+    private readonly SettlePacer _pacer;
     private readonly Func<TableDraft, ValueTask> _send;
     private readonly Lock _lock = new();
     private readonly LinkedList<TableDraft> _inFlight = [];
@@ -55,8 +59,9 @@ internal sealed class CutStage : IDisposable
 
     public CutStage(
         StoreOptions options, IWriteAheadLog wal, BufferPool buffers, TimeProvider time, PipelineMetrics metrics,
-        ChainPosition next, Sequence last, Func<TableDraft, ValueTask> send)
+        ChainPosition next, Sequence last, SettlePacer pacer, Func<TableDraft, ValueTask> send)
     {
+        _pacer = pacer;
         _options = options;
         _wal = wal;
         _buffers = buffers;
@@ -163,10 +168,13 @@ internal sealed class CutStage : IDisposable
             }
             else if (IsFull || ended || _catalogWaits || rest <= TimeSpan.Zero)
             {
-                await CloseAsync(isUrgent: false, cancellation);
+                bool isWaitedFor = ended || _catalogWaits || _barrierWaits;
+                if (_pacer.TryCut(_openBytes, isWaitedFor)) await CloseAsync(isUrgent: false, cancellation);
+                else await _wake.SleepAsync(PacedSleep, cancellation);
             }
             else if (_barrierWaits && Volatile.Read(ref _urgentInFlight) < UrgentInFlightMax)
             {
+                _pacer.TryCut(_openBytes, isUrgent: true);
                 await CloseAsync(isUrgent: true, cancellation);
             }
             else

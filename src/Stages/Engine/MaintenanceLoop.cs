@@ -20,16 +20,19 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly Checkpointer _checkpointer;
     private readonly Collector _collector;
     private readonly Settler _settler;
+    private readonly SettlePacer _pacer;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private readonly ConcurrentQueue<IErrand> _errands = new();
     private TaskCompletionSource _room = NewSignal();
     private volatile bool _isSettling;
     private TimeSpan _settlePause;
+    private bool _settlesOn;
     private long _settledAt;
 
-    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, TimeProvider time)
+    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, SettlePacer pacer, TimeProvider time)
     {
+        _pacer = pacer;
         _checkpointer = checkpointer;
         _collector = collector;
         _settler = settler;
@@ -112,7 +115,10 @@ internal sealed class MaintenanceLoop : IDisposable
             }
 
             isWell = isWell && await _collector.TryRunAsync(cancellation);
-            if (isWell && _checkpointer.IsDue) continue;
+
+            // Between two checkpoints the settler has its turn, also when writers make the next one due at once: else it
+            // would never come to anything while it is needed most.
+            if (isWell && _checkpointer.HoldsCommits) continue;
             isWell = isWell && await TrySettleAsync(cancellation);
             if (isWell && _checkpointer.IsDue) continue;
             await _wake.SleepAsync(isWell ? NextIn() : RetryPause, cancellation);
@@ -123,14 +129,16 @@ internal sealed class MaintenanceLoop : IDisposable
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // As long as a batch took, so long is the pause behind it: foreground work has at least half of everything.
+    // As long as a batch took, so long is the pause behind it: foreground work has at least half of everything, unless
+    // it outruns the settler.
     private async Task<bool> TrySettleAsync(CancellationToken cancellation)
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
         long started = _time.GetTimestamp();
         SettleResult result = await SettlingAsync(() => _settler.RunAsync(cancellation));
         _settledAt = _time.GetTimestamp();
-        _settlePause = result == SettleResult.Settled ? _time.GetElapsedTime(started) : TimeSpan.Zero;
+        _settlesOn = result == SettleResult.Settled;
+        _settlePause = result == SettleResult.Settled && !_pacer.IsBehind ? _time.GetElapsedTime(started) : TimeSpan.Zero;
         return result != SettleResult.Failed;
     }
 
@@ -158,7 +166,7 @@ internal sealed class MaintenanceLoop : IDisposable
         TimeSpan next = Timeout.InfiniteTimeSpan;
         Sooner(_collector.NextIn);
         Sooner(_checkpointer.IdleIn);
-        if (_settlePause > TimeSpan.Zero) Sooner(SettlePauseLeft > TimeSpan.Zero ? SettlePauseLeft : TimeSpan.Zero);
+        if (_settlesOn) Sooner(SettlePauseLeft > TimeSpan.Zero ? SettlePauseLeft : TimeSpan.Zero);
         return next;
 
         void Sooner(TimeSpan other)

@@ -46,6 +46,7 @@ internal sealed partial class Settler
     private readonly StoreState _state;
     private readonly CommitTurn _turn;
     private readonly CutStage _cutter;
+    private readonly SettlePacer _pacer;
     private readonly TableReader _indexes;
     private readonly FrameReader _frames;
     private readonly BufferPool _buffers;
@@ -57,12 +58,13 @@ internal sealed partial class Settler
     private long _settledBytes;
 
     public Settler(
-        StoreState state, CommitTurn turn, CutStage cutter, TableReader indexes, FrameReader frames, BufferPool buffers,
+        StoreState state, CommitTurn turn, CutStage cutter, SettlePacer pacer, TableReader indexes, FrameReader frames, BufferPool buffers,
         StoreOptions options, ILogger log)
     {
         _state = state;
         _turn = turn;
         _cutter = cutter;
+        _pacer = pacer;
         _indexes = indexes;
         _frames = frames;
         _buffers = buffers;
@@ -79,14 +81,19 @@ internal sealed partial class Settler
     /// <summary>Settles one batch, if there is one.</summary>
     public async Task<SettleResult> RunAsync(CancellationToken cancellation)
     {
+        var result = SettleResult.Failed;
         try
         {
-            return await SettleAsync(cancellation);
+            return result = await SettleAsync(cancellation);
         }
         catch (Exception fault) when (fault is StorageFaultException or ObjectStoreException)
         {
             LogFailed(fault);
-            return SettleResult.Failed;
+            return result;
+        }
+        finally
+        {
+            if (result != SettleResult.Settled) _pacer.Rests();
         }
     }
 
@@ -163,6 +170,9 @@ internal sealed partial class Settler
         while (count < Math.Min(candidates.Count, TablesMax) &&
                (count == 0 || bytes + candidates[count].Table.LiveBytes <= _options.TableBytes))
             bytes += candidates[count++].Table.LiveBytes;
+        _pacer.BatchBegins(
+            (double)live / plain, _options.SettleLiveShare,
+            candidates[..count].Sum(static chosen => chosen.Table.PlainBytes - chosen.Table.LiveBytes));
         return candidates[..count];
     }
 

@@ -77,10 +77,11 @@ internal sealed class StoreRuntime : IAsyncDisposable
         var proof = new OwnershipProof(uploadStore, opened.Chain, opened.Session, () => state.Position);
         _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
         StoreGraph? graph = null;
+        var pacer = new SettlePacer(parts.Time);
         _cutter = new CutStage(
             options, opened.Wal, parts.Buffers, parts.Time, parts.Metrics, state.Position.NextNumber,
-            state.LastSequence, draft => graph!.SendAsync(draft));
-        _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, log);
+            state.LastSequence, pacer, draft => graph!.SendAsync(draft));
+        _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, pacer, log);
         _graph = graph = new StoreGraph(
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
@@ -269,7 +270,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
 
     private MaintenanceLoop NewMaintenance(
         StoreOptions options, StoreComponents parts, OpenedStore opened, RetryingObjectStore uploadStore,
-        OwnershipProof proof, ILogger log)
+        OwnershipProof proof, SettlePacer pacer, ILogger log)
     {
         StoreState state = opened.State;
         var folder = new MapFolder(
@@ -278,8 +279,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
         var checkpointer = new Checkpointer(
             state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
-        var settler = new Settler(state, _turn, _cutter, indexes, _frames, parts.Buffers, options, log);
-        return new MaintenanceLoop(checkpointer, collector, settler, parts.Time);
+        var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
+        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)

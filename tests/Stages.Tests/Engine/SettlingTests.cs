@@ -75,6 +75,29 @@ public sealed class SettlingTests
         await other.Find("disk", image).CheckAllAsync();
     }
 
+    // The bucket answers so slowly that four writers without a pause would bury the settler.
+    [Fact]
+    public async Task Writers_that_outrun_the_settler_are_slowed_until_the_garbage_grows_no_more()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = Busy(bench.Options, mapBytes: 1 << 20) with { WalBytes = 8 << 20 };
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes);
+        bench.Objects.Faults = new StoreFaults { LatencyMin = TimeSpan.FromMilliseconds(5), LatencyMax = TimeSpan.FromMilliseconds(15) };
+        var random = new Random(11);
+        long most = 0;
+        for (int round = 0; round < 40; round++)
+        {
+            await OverwriteAsync(disk, random, writes: 100);
+            most = Math.Max(most, bench.TableBytes);
+        }
+
+        bench.Objects.Faults = StoreFaults.None;
+        await disk.CheckAllAsync();
+        TestContext.Current.TestOutputHelper!.WriteLine($"{most} bytes at most, {store.Store.Space.SettledBytes} settled");
+        Assert.InRange(most, ExportBytes, ExportBytes * 6);
+    }
+
     [Fact]
     public async Task A_trim_of_everything_gives_the_space_back_by_itself()
     {
