@@ -86,6 +86,9 @@ internal sealed class SnapshotKeeper(BufferPool buffers, RunReport report)
         ulong[][] images = await ReadGroupAsync(server, name)
             ?? throw new BrokenPromiseException($"The snapshot {name} was answered, and is not there.");
         server.Oracle.CheckSnapshot(images, floors);
+
+        // The reading took its time: a successor may have found the snapshot, kept it, and deleted it since.
+        if (server.SeenBySuccessor is not null) return;
         _asked.Remove(name);
         Keep(name, images);
         report.Add("Snapshot");
