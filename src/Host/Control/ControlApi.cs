@@ -41,7 +41,7 @@ internal sealed class ControlApi
         }
         catch (StorageFaultException fault)
         {
-            await RefuseAsync(context, ProblemOf(fault));
+            await RefuseAsync(context, FaultStatuses.ProblemOf(fault));
         }
         catch (BadHttpRequestException fault)
         {
@@ -132,25 +132,8 @@ internal sealed class ControlApi
         return given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
     }
 
-    private static int StatusOf(FaultKind kind) => kind switch
-    {
-        FaultKind.Invalid => StatusCodes.Status400BadRequest,
-        FaultKind.NotFound => StatusCodes.Status404NotFound,
-        FaultKind.Conflict => StatusCodes.Status409Conflict,
-        FaultKind.Denied => StatusCodes.Status403Forbidden,
-        FaultKind.Full => StatusCodes.Status507InsufficientStorage,
-        FaultKind.Unavailable or FaultKind.Closing => StatusCodes.Status503ServiceUnavailable,
-        _ => StatusCodes.Status500InternalServerError,
-    };
-
-    /// <summary>What a client is told of a failure of the engine.</summary>
-    public static Problem ProblemOf(StorageFaultException fault) => ProblemOf(StatusOf(fault.Kind), fault.Message);
-
-    private static Problem ProblemOf(int status, string detail) =>
-        new("about:blank", Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status), status, detail);
-
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>
-        RefuseAsync(context, ProblemOf(status, detail));
+        RefuseAsync(context, FaultStatuses.ProblemOf(status, detail));
 
     private static Task RefuseAsync(HttpContext context, Problem problem)
     {

@@ -239,7 +239,7 @@ internal static class ControlRoutes
         }
         catch (StorageFaultException fault) when (call.Context.Response.HasStarted)
         {
-            last = new ScrubLine(Problem: ControlApi.ProblemOf(fault));
+            last = new ScrubLine(Problem: FaultStatuses.ProblemOf(fault));
         }
 
         await WriteLineAsync(call, last);

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Tests.Control;
 
@@ -114,12 +115,54 @@ public sealed class ControlApiTests : IAsyncLifetime
         await AssertProblemAsync(response);
     }
 
-    private static async Task AssertProblemAsync(HttpResponseMessage response)
+    [Fact]
+    public async Task A_store_that_another_server_took_over_says_so_with_503()
+    {
+        await _server.DoAsync("export", "create", "disk", "1M");
+        await _server.DoAsync("flush");
+        await _server.TakeOverAsync();
+        using HttpClient client = _server.NewClient(_server.Token);
+
+        // A writer learns it from its next table.
+        using HttpResponseMessage written = await client.PutAsync(
+            "/v1/exports/disk/content", new ByteArrayContent(new byte[512]), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NoContent, written.StatusCode);
+        foreach (string path in (string[])["/v1/flush", "/v1/exports/disk/flush"])
+        {
+            using HttpResponseMessage response = await client.PostAsync(path, null, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+            JsonElement problem = await AssertProblemAsync(response);
+            Assert.Equal("fenced", problem.GetProperty("fault").GetString());
+        }
+
+        var (code, _, error) = await _server.RunAsync("export", "create", "more", "1M");
+        Assert.Equal(1, code);
+        Assert.Contains("Another server", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(FaultKind.Invalid, 400)]
+    [InlineData(FaultKind.Denied, 403)]
+    [InlineData(FaultKind.NotFound, 404)]
+    [InlineData(FaultKind.Conflict, 409)]
+    [InlineData(FaultKind.Corrupt, 500)]
+    [InlineData(FaultKind.Unavailable, 503)]
+    [InlineData(FaultKind.Fenced, 503)]
+    [InlineData(FaultKind.Closing, 503)]
+    [InlineData(FaultKind.Full, 507)]
+    public void Every_kind_of_fault_has_its_status_and_says_its_kind(FaultKind kind, int status)
+    {
+        Problem problem = FaultStatuses.ProblemOf(new StorageFaultException(kind, "Why."));
+        Assert.Equal((status, kind, "Why."), (problem.Status, problem.Fault, problem.Detail));
+    }
+
+    private static async Task<JsonElement> AssertProblemAsync(HttpResponseMessage response)
     {
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
         JsonElement problem = JsonDocument.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement;
         Assert.Equal((int)response.StatusCode, problem.GetProperty("status").GetInt32());
         Assert.NotEqual("", problem.GetProperty("detail").GetString());
+        return problem;
     }
 
     private static async Task<string[]> NamesAsync(HttpClient client)

@@ -34,25 +34,16 @@ public sealed class ControlServer : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var settings = new ServeSettings
-        {
-            StoreUrl = new Uri(Path.Combine(_directory, "store")).AbsoluteUri,
-            DataDirectory = DataDirectory,
-            Listen = null,
-            SocketPath = null,
-            AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
-            Exports = [],
-            Passphrase = new Secret("a passphrase for a test"),
-            Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },
-            LogLevel = LogLevel.None,
-            Embedded = null,
-        };
+        ServeSettings settings = Settings(DataDirectory);
         Directory.CreateDirectory(Path.Combine(_directory, "store"));
         _admin = new AdminEndpoint(settings.AdminListen, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
         await _admin.StartAsync(CancellationToken.None);
-        var parts = new ServerParts(settings, _pipeline, new BootClock(), Api, NullLoggerFactory.Instance);
-        _store = await parts.OpenStoreAsync(CancellationToken.None);
+        _store = await OpenAsync(settings, Api);
     }
+
+    // Another server, on a machine of its own, takes the store over and is gone again.
+    public async Task TakeOverAsync() =>
+        await (await OpenAsync(Settings(PathOf("elsewhere")), new ControlApi())).DisposeAsync();
 
     public async ValueTask DisposeAsync()
     {
@@ -86,4 +77,22 @@ public sealed class ControlServer : IAsyncLifetime
         if (token is not null) client.DefaultRequestHeaders.Authorization = new("Bearer", token);
         return client;
     }
+
+    private ServeSettings Settings(string data) =>
+        new()
+        {
+            StoreUrl = new Uri(Path.Combine(_directory, "store")).AbsoluteUri,
+            DataDirectory = data,
+            Listen = null,
+            SocketPath = null,
+            AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
+            Exports = [],
+            Passphrase = new Secret("a passphrase for a test"),
+            Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },
+            LogLevel = LogLevel.None,
+            Embedded = null,
+        };
+
+    private Task<IStoreEngine> OpenAsync(ServeSettings settings, ControlApi api) =>
+        new ServerParts(settings, _pipeline, new BootClock(), api, NullLoggerFactory.Instance).OpenStoreAsync(CancellationToken.None);
 }
