@@ -76,20 +76,49 @@ internal static class ControlRoutes
         CreateRequest wanted = await ControlApi.ReadAsync(call.Context, Json.CreateRequest);
         if (wanted.SizeBytes is null == wanted.CloneOf is null)
             throw new BadHttpRequestException("Either sizeBytes or cloneOf must be given.");
-        if (call.Store.TryOpen(call.Name, out IBlockDevice? existing) && wanted.CloneOf is null)
+        if (wanted.CloneOf is { } snapshot)
         {
-            bool isSame = existing.Info.SizeBytes == wanted.SizeBytes && (wanted.Level ?? existing.Info.Level) == existing.Info.Level;
-            if (!isSame)
-                throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
-            await WriteAsync(call, existing.Info);
+            ExportInfo clone = await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Context.RequestAborted);
+            await WriteAsync(call, clone, StatusCodes.Status201Created);
             return;
         }
 
-        ExportInfo made = wanted.CloneOf is { } snapshot
-            ? await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Context.RequestAborted)
-            : await call.Store.CreateExportAsync(
+        if (await FindAsAskedAsync(call, wanted) is { } existing)
+        {
+            await WriteAsync(call, existing);
+            return;
+        }
+
+        ExportInfo made;
+        try
+        {
+            made = await call.Store.CreateExportAsync(
                 call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Context.RequestAborted);
+        }
+        catch (StorageFaultException taken) when (taken.Kind == FaultKind.Conflict)
+        {
+            // Another request was faster, and may have made the very same.
+            if (await FindAsAskedAsync(call, wanted) is not { } same) throw;
+            await WriteAsync(call, same);
+            return;
+        }
+
         await WriteAsync(call, made, StatusCodes.Status201Created);
+    }
+
+    // The export that a creation asks for, when it is there already; a conflict when the name stands for anything else.
+    private static async Task<ExportInfo?> FindAsAskedAsync(ControlCall call, CreateRequest wanted)
+    {
+        if (call.Name.Length == 0 || !call.Store.TryOpen(call.Name, out IBlockDevice? device)) return null;
+        ExportInfo found = device.Info;
+        if (found.Snapshot is not null)
+            throw new StorageFaultException(FaultKind.Conflict, $"'{call.Name}' is a snapshot; an export cannot have its name.");
+        if (found.SizeBytes != wanted.SizeBytes || (wanted.Level ?? found.Level) != found.Level)
+            throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
+
+        // Whoever makes it may still wait for the log: it must not be told of before it is kept.
+        await call.Store.FlushAsync(DurabilityLevel.Journaled, call.Context.RequestAborted);
+        return found;
     }
 
     private static async Task AlterAsync(ControlCall call)

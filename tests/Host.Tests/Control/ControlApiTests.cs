@@ -140,6 +140,37 @@ public sealed class ControlApiTests : IAsyncLifetime
         Assert.Contains("Another server", error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Equal_creations_at_once_all_find_what_they_ask_for_and_one_makes_it()
+    {
+        using HttpClient client = _server.NewClient(_server.Token);
+        for (int round = 0; round < 5; round++)
+        {
+            string name = $"disk{round}";
+            HttpStatusCode[] codes = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => CreateAsync(client, name, "{\"sizeBytes\":1048576}")));
+            Assert.Single(codes, HttpStatusCode.Created);
+            Assert.Equal(19, codes.Count(static code => code == HttpStatusCode.OK));
+        }
+
+        Assert.Equal(5, (await NamesAsync(client)).Length);
+    }
+
+    [Fact]
+    public async Task A_name_that_stands_for_something_else_is_refused_whatever_the_size()
+    {
+        await _server.DoAsync("export", "create", "disk", "1M");
+        await _server.DoAsync("snapshot", "s", "disk");
+        using HttpClient client = _server.NewClient(_server.Token);
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576,\"level\":\"journaled\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"sizeBytes\":4096}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576,\"level\":\"published\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"cloneOf\":\"disk@s\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk%40s", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(HttpStatusCode.BadRequest, await CreateAsync(client, "disk%40t", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(["disk", "disk@s"], await NamesAsync(client));
+    }
+
     [Theory]
     [InlineData(FaultKind.Invalid, 400)]
     [InlineData(FaultKind.Denied, 403)]
@@ -163,6 +194,12 @@ public sealed class ControlApiTests : IAsyncLifetime
         Assert.Equal((int)response.StatusCode, problem.GetProperty("status").GetInt32());
         Assert.NotEqual("", problem.GetProperty("detail").GetString());
         return problem;
+    }
+
+    private static async Task<HttpStatusCode> CreateAsync(HttpClient client, string name, string body)
+    {
+        using HttpResponseMessage response = await client.PutAsync($"/v1/exports/{name}", new StringContent(body), TestContext.Current.CancellationToken);
+        return response.StatusCode;
     }
 
     private static async Task<string[]> NamesAsync(HttpClient client)
