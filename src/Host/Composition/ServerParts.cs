@@ -69,7 +69,7 @@ internal sealed class ServerParts : IServerParts
                 Loggers = _loggers,
                 Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
             };
-            var token = AdminToken.ReadOrCreate(_settings.DataDirectory);
+            var token = AdminToken.ReadOrCreate(_settings.AdminTokenFile);
             BlockStore store = await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation);
             _control.Open(store, token);
             return new OpenStore(store, _control, owned);

@@ -22,6 +22,9 @@ internal sealed record ServeSettings
     /// <summary>Address of health, readiness and metrics.</summary>
     public required IPEndPoint AdminListen { get; init; }
 
+    /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
+    public required string AdminTokenFile { get; init; }
+
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }
 

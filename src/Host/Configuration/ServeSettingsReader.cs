@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
@@ -41,13 +42,15 @@ internal sealed class ServeSettingsReader
     {
         Setting? store = _layers.Find(SettingKeys.Store);
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
+        string data = ReadData(embedded);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
-            DataDirectory = ReadData(embedded),
+            DataDirectory = data,
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
             AdminListen = ReadAdmin(),
+            AdminTokenFile = ReadTokenFile(data),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),
@@ -107,6 +110,13 @@ internal sealed class ServeSettingsReader
         if (setting is not null && !bool.TryParse(setting.Value, out allowed))
             _errors.Add(setting, SettingKeys.AdminAllowRemote, "true or false");
         return allowed;
+    }
+
+    private string ReadTokenFile(string data)
+    {
+        Setting? file = _layers.Find(SettingKeys.AdminTokenFile);
+        if (file is { Value: "" }) _errors.Add(file, SettingKeys.AdminTokenFile, "a file");
+        return file is null ? Path.Combine(data, AdminToken.FileName) : FullPath(file.Value);
     }
 
     private IPEndPoint ReadEndpoint(string key, string defaultText, out Setting? setting)

@@ -105,7 +105,7 @@ internal sealed class ControlApi
             context.Response.Headers.WWWAuthenticate = "Bearer";
             await RefuseAsync(
                 context, StatusCodes.Status401Unauthorized,
-                $"A token is needed: the content of {AdminToken.FileName} in the server's data directory, as Authorization: Bearer.");
+                $"A token is needed, as Authorization: Bearer: the content of {AdminToken.FileName} in the server's data directory, or of its --admin-token-file.");
             return;
         }
 

@@ -20,7 +20,7 @@ public sealed class CommandLineTests
         Assert.Equal(0, code);
         string[] options =
         [
-            "--store", "--data", "--listen", "--socket", "--admin", "--export",
+            "--store", "--data", "--listen", "--socket", "--admin", "--admin-token-file", "--export",
             "--passphrase-file", "--config", "--set",
         ];
         Assert.All(options, option => Assert.Contains(option, output, StringComparison.Ordinal));

@@ -106,8 +106,8 @@ public sealed class ControlApiTests : IAsyncLifetime
     {
         string path = Path.Combine(_server.DataDirectory, AdminToken.FileName);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
-        Assert.True(AdminToken.ReadOrCreate(_server.DataDirectory).Matches(_server.Token));
-        Assert.False(AdminToken.ReadOrCreate(_server.DataDirectory).Matches(_server.Token + "x"));
+        Assert.True(AdminToken.ReadOrCreate(path).Matches(_server.Token));
+        Assert.False(AdminToken.ReadOrCreate(path).Matches(_server.Token + "x"));
         _server.Api.Close();
         using HttpClient client = _server.NewClient(_server.Token);
         using HttpResponseMessage response = await client.GetAsync("/v1/exports", TestContext.Current.CancellationToken);

@@ -86,6 +86,7 @@ public sealed class ControlServer : IAsyncLifetime
             Listen = null,
             SocketPath = null,
             AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
+            AdminTokenFile = Path.Combine(data, AdminToken.FileName),
             Exports = [],
             Passphrase = new Secret("a passphrase for a test"),
             Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },

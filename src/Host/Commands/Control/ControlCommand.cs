@@ -18,6 +18,7 @@ internal class ControlCommand : Command
     private const string DefaultAddress = "127.0.0.1:10810";
     private const string AddressVariable = "ZEROFLOW_ADMIN";
     private const string TokenVariable = "ZEROFLOW_ADMIN_TOKEN";
+    private const string TokenFileVariable = "ZEROFLOW_ADMIN_TOKEN_FILE";
 
     private readonly Option<string> _admin = new("--admin")
     {
@@ -25,10 +26,16 @@ internal class ControlCommand : Command
         Description = $"Admin address of the server [default: {AddressVariable}, or {DefaultAddress}]",
     };
 
+    private readonly Option<string> _tokenFile = new("--admin-token-file")
+    {
+        HelpName = "FILE",
+        Description = $"File with the token [default: {TokenVariable} is the token itself, {TokenFileVariable} names a file]",
+    };
+
     private readonly Option<string> _data = new("--data")
     {
         HelpName = "DIR",
-        Description = $"The server's data directory, whose {AdminToken.FileName} is used unless {TokenVariable} is set "
+        Description = $"The server's data directory, whose {AdminToken.FileName} is used unless a token is named "
             + "[default: ./zeroflow-data/data]",
     };
 
@@ -39,6 +46,7 @@ internal class ControlCommand : Command
         : base(name, description)
     {
         Add(_admin);
+        Add(_tokenFile);
         Add(_data);
         Add(_json);
     }
@@ -99,12 +107,18 @@ internal class ControlCommand : Command
             : new Uri($"http://{DefaultAddress}");
     }
 
+    // What is named and not there is an error; that the default is not there is for the server to say, which may need none.
     private string? TokenOf(ParseResult parsed)
     {
+        if (parsed.GetValue(_tokenFile) is { } named) return ReadToken(named);
         if (Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token) return token;
+        if (Environment.GetEnvironmentVariable(TokenFileVariable) is { Length: > 0 } file) return ReadToken(file);
         string data = parsed.GetValue(_data) ?? new EmbeddedDefault(Environment.CurrentDirectory).DataDirectory;
         return AdminToken.Read(Path.Combine(data, AdminToken.FileName));
     }
+
+    private static string ReadToken(string file) =>
+        AdminToken.Read(file) ?? throw new IOException($"The token file {file} does not exist.");
 
     private static int CodeOf(HttpStatusCode status) => status switch
     {
