@@ -30,7 +30,7 @@ internal sealed class ServeCommand : Command
 
         Settings come from a JSON file, then from environment variables (ZEROFLOW__KEY, with __ for each ':' in a key),
         then from the command line; the later wins. Keys: Store, Data, Listen, Socket, Admin:Listen, Admin:AllowRemote,
-        Admin:TokenFile, Exports (a list), PassphraseFile, LogLevel, and below Tuning:
+        Admin:Socket, Admin:TokenFile, Exports (a list), PassphraseFile, LogLevel, and below Tuning:
           {string.Join("\n  ", TuningTable.Rows.Select(row => $"{row.Name} [default: {row.Default}]"))}
 
         The passphrase comes from {PassphraseSource.Variable} or a file, never from the command line.

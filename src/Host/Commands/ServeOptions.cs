@@ -41,7 +41,10 @@ internal sealed class ServeOptions
         Add("--socket", SettingKeys.Socket, "PATH", "Unix socket for NBD clients; without --listen, instead of TCP.");
         Add(
             "--admin", SettingKeys.AdminListen, "HOST:PORT",
-            "Address of /healthz, /readyz and /metrics [default: 127.0.0.1:10810]");
+            "Address of /healthz, /readyz, /metrics and the control API [default: 127.0.0.1:10810]");
+        Add(
+            "--admin-socket", SettingKeys.AdminSocket, "PATH",
+            "Unix socket for the same, of which its owner needs no token; without --admin, instead of TCP.");
         Add(
             "--admin-token-file", SettingKeys.AdminTokenFile, "FILE",
             "File with the secret of the control API, readable by its owner only; made when it is missing "

@@ -19,8 +19,11 @@ internal sealed record ServeSettings
     /// <summary>Path of the Unix socket for NBD, if any, as a full path.</summary>
     public required string? SocketPath { get; init; }
 
-    /// <summary>Address of health, readiness and metrics.</summary>
-    public required IPEndPoint AdminListen { get; init; }
+    /// <summary>Address of health, readiness, metrics and control; null when only the socket is served.</summary>
+    public required IPEndPoint? AdminListen { get; init; }
+
+    /// <summary>Path of the Unix socket for the same, if any, as a full path.</summary>
+    public required string? AdminSocketPath { get; init; }
 
     /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
     public required string AdminTokenFile { get; init; }

@@ -49,7 +49,8 @@ internal sealed class ServeSettingsReader
             DataDirectory = data,
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
-            AdminListen = ReadAdmin(),
+            AdminListen = ReadAdmin(out string? adminSocketPath),
+            AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
@@ -76,22 +77,14 @@ internal sealed class ServeSettingsReader
 
     private IPEndPoint? ReadListen(out string? socketPath)
     {
-        socketPath = null;
-        Setting? socket = _layers.Find(SettingKeys.Socket);
-        if (socket is not null)
-        {
-            socketPath = FullPath(socket.Value);
-            if (socket.Value.Length == 0 || Encoding.UTF8.GetByteCount(socketPath) > SocketPathBytesMax)
-                _errors.Add(socket, SettingKeys.Socket, $"a path of at most {SocketPathBytesMax} bytes");
-        }
-
-        // Whoever asks for a socket only does not get a TCP port as well.
-        bool socketOnly = socket is not null && _layers.Find(SettingKeys.Listen) is null;
-        return socketOnly ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        socketPath = ReadSocketPath(SettingKeys.Socket);
+        return IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
     }
 
-    private IPEndPoint ReadAdmin()
+    private IPEndPoint? ReadAdmin(out string? socketPath)
     {
+        socketPath = ReadSocketPath(SettingKeys.AdminSocket);
+        if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
         if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
         {
@@ -102,6 +95,19 @@ internal sealed class ServeSettingsReader
 
         return admin;
     }
+
+    private string? ReadSocketPath(string key)
+    {
+        if (_layers.Find(key) is not { } socket) return null;
+        string path = FullPath(socket.Value);
+        if (socket.Value.Length == 0 || Encoding.UTF8.GetByteCount(path) > SocketPathBytesMax)
+            _errors.Add(socket, key, $"a path of at most {SocketPathBytesMax} bytes");
+        return path;
+    }
+
+    // Whoever asks for a socket only does not get a TCP port as well.
+    private bool IsSocketOnly(string? socketPath, string listenKey) =>
+        socketPath is not null && _layers.Find(listenKey) is null;
 
     private bool ReadAllowRemote()
     {

@@ -11,13 +11,17 @@ internal static class SettingKeys
     public const string Socket = "Socket";
     public const string AdminListen = "Admin:Listen";
     public const string AdminAllowRemote = "Admin:AllowRemote";
+    public const string AdminSocket = "Admin:Socket";
     public const string AdminTokenFile = "Admin:TokenFile";
     public const string Exports = "Exports";
     public const string PassphraseFile = "PassphraseFile";
     public const string LogLevel = "LogLevel";
 
     private static readonly string[] General =
-        [Store, Data, Listen, Socket, AdminListen, AdminAllowRemote, AdminTokenFile, Exports, PassphraseFile, LogLevel];
+    [
+        Store, Data, Listen, Socket, AdminListen, AdminSocket, AdminAllowRemote, AdminTokenFile, Exports, PassphraseFile,
+        LogLevel,
+    ];
 
     private static readonly Dictionary<string, string> Canonical = General
         .Concat(TuningTable.Rows.Select(row => row.Key))

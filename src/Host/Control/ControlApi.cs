@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using ZeroFlow.Host.Admin;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Engine;
 
@@ -93,15 +94,15 @@ internal sealed class ControlApi
             return;
         }
 
-        // Before there is a store there is no token either.
-        if (_token is not { } token)
+        if (!AdminSocket.IsFromOwner(context) && !HasToken(context))
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
-            return;
-        }
+            // Before there is a store there is no token either.
+            if (_token is null)
+            {
+                await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
+                return;
+            }
 
-        if (!IsAllowed(context, token))
-        {
             context.Response.Headers.WWWAuthenticate = "Bearer";
             await RefuseAsync(
                 context, StatusCodes.Status401Unauthorized,
@@ -126,10 +127,10 @@ internal sealed class ControlApi
         await found.RunAsync(new ControlCall(context, store, name));
     }
 
-    private static bool IsAllowed(HttpContext context, AdminToken token)
+    private bool HasToken(HttpContext context)
     {
         string given = context.Request.Headers.Authorization.ToString();
-        return given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
+        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
     }
 
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>

@@ -103,10 +103,10 @@ internal sealed partial class ServerLife
     {
         _state.Enter(ServerPhase.Ready, "clients can attach");
         int count = store.Exports.List().Count;
-        LogReady(_log, count, nbd.ListeningOn?.ToString() ?? _settings.SocketPath ?? "", _admin.Address);
+        LogReady(_log, count, nbd.ListeningOn?.ToString() ?? _settings.SocketPath ?? "", _admin.MetricsPlace);
         if (count == 0) LogNoExports(_log);
         if (_settings.Embedded is not { } embedded) return;
-        _output.Write(FirstSteps.Describe(embedded, store.Exports.List(), nbd.ListeningOn, _admin.Address));
+        _output.Write(FirstSteps.Describe(embedded, store.Exports.List(), nbd.ListeningOn, _admin.MetricsPlace));
         _output.Flush();
     }
 

@@ -20,7 +20,8 @@ public sealed class CommandLineTests
         Assert.Equal(0, code);
         string[] options =
         [
-            "--store", "--data", "--listen", "--socket", "--admin", "--admin-token-file", "--export",
+            "--store", "--data", "--listen", "--socket", "--admin", "--admin-socket", "--admin-token-file",
+            "--export",
             "--passphrase-file", "--config", "--set",
         ];
         Assert.All(options, option => Assert.Contains(option, output, StringComparison.Ordinal));

@@ -24,7 +24,9 @@ public sealed class ControlServer : IAsyncLifetime
 
     public string DataDirectory => Path.Combine(_directory, "data");
 
-    public string Address => _admin!.Address.ToString();
+    public string Address => _admin!.Address!.ToString();
+
+    public string SocketPath => PathOf("admin.sock");
 
     public string Token => File.ReadAllText(Path.Combine(DataDirectory, AdminToken.FileName)).Trim();
 
@@ -36,7 +38,7 @@ public sealed class ControlServer : IAsyncLifetime
     {
         ServeSettings settings = Settings(DataDirectory);
         Directory.CreateDirectory(Path.Combine(_directory, "store"));
-        _admin = new AdminEndpoint(settings.AdminListen, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
+        _admin = new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
         await _admin.StartAsync(CancellationToken.None);
         _store = await OpenAsync(settings, Api);
     }
@@ -86,6 +88,7 @@ public sealed class ControlServer : IAsyncLifetime
             Listen = null,
             SocketPath = null,
             AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
+            AdminSocketPath = SocketPath,
             AdminTokenFile = Path.Combine(data, AdminToken.FileName),
             Exports = [],
             Passphrase = new Secret("a passphrase for a test"),

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using ZeroFlow.Host.Control;
@@ -22,10 +23,13 @@ internal sealed class ControlClient : IDisposable
     private readonly HttpClient _http;
 
     /// <summary>Makes a client; nothing is sent yet.</summary>
-    public ControlClient(Uri address, string? token)
+    public ControlClient(AdminAddress address, string? token)
     {
+        var handler = new SocketsHttpHandler();
+        if (address.SocketPath is { } path) handler.ConnectCallback = (_, cancellation) => ConnectAsync(path, cancellation);
+
         // A snapshot or a published flush waits for the bucket as long as it takes.
-        _http = new HttpClient { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(handler) { BaseAddress = address.Url, Timeout = Timeout.InfiniteTimeSpan };
         if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
@@ -107,6 +111,21 @@ internal sealed class ControlClient : IDisposable
         }
 
         throw new HttpRequestException("The server ended the scrub without a report.");
+    }
+
+    private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
     }
 
     private static ByteArrayContent JsonBody<T>(T request, JsonTypeInfo<T> type) =>

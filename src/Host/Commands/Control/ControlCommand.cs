@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
@@ -22,8 +23,8 @@ internal class ControlCommand : Command
 
     private readonly Option<string> _admin = new("--admin")
     {
-        HelpName = "HOST:PORT",
-        Description = $"Admin address of the server [default: {AddressVariable}, or {DefaultAddress}]",
+        HelpName = "HOST:PORT|unix:PATH",
+        Description = $"Admin address or admin socket of the server [default: {AddressVariable}, or {DefaultAddress}]",
     };
 
     private readonly Option<string> _tokenFile = new("--admin-token-file")
@@ -64,7 +65,13 @@ internal class ControlCommand : Command
         ParseResult parsed, Func<ControlSession, CancellationToken, Task> action, CancellationToken cancellation)
     {
         InvocationConfiguration console = parsed.InvocationConfiguration;
-        Uri address = AddressOf(parsed);
+        string text = parsed.GetValue(_admin) ?? Environment.GetEnvironmentVariable(AddressVariable) ?? DefaultAddress;
+        if (!AdminAddress.TryParse(text, out AdminAddress? address))
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The admin address {text} is not {AdminAddress.Form}.");
+            return ExitCodes.Usage;
+        }
+
         try
         {
             using var client = new ControlClient(address, TokenOf(parsed));
@@ -81,10 +88,15 @@ internal class ControlCommand : Command
             await console.Error.WriteLineAsync($"zeroflow: {found.Message}");
             return ExitCodes.DamageFound;
         }
+        catch (HttpRequestException fault) when (fault.InnerException is SocketException { SocketErrorCode: SocketError.AccessDenied })
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The admin socket {address.SocketPath ?? address.Text} is for its owner only.");
+            return ExitCodes.NotAllowed;
+        }
         catch (Exception fault) when (fault is HttpRequestException or JsonException)
         {
             await console.Error.WriteLineAsync(
-                $"zeroflow: There is no ZeroFlow server to be reached at {address}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
+                $"zeroflow: There is no ZeroFlow server to be reached at {address.Text}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
             return ExitCodes.StartFailed;
         }
         catch (IOException fault)
@@ -97,14 +109,6 @@ internal class ControlCommand : Command
             await console.Error.WriteLineAsync($"zeroflow: {fault.Message}");
             return ExitCodes.NotAllowed;
         }
-    }
-
-    private Uri AddressOf(ParseResult parsed)
-    {
-        string text = parsed.GetValue(_admin) ?? Environment.GetEnvironmentVariable(AddressVariable) ?? DefaultAddress;
-        return Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : $"http://{text}", UriKind.Absolute, out Uri? address)
-            ? address
-            : new Uri($"http://{DefaultAddress}");
     }
 
     // What is named and not there is an error; that the default is not there is for the server to say, which may need none.
