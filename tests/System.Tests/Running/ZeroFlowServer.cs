@@ -13,6 +13,9 @@ internal sealed record ServerSettings(string Binary, StorePlace Store, string Da
     /// <summary>Tuning keys and their values, as the environment carries them.</summary>
     public IReadOnlyDictionary<string, string> Tuning { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>More options of the command line.</summary>
+    public IReadOnlyList<string> Options { get; init; } = [];
+
     /// <summary>A command to run the server under, such as strace.</summary>
     public IReadOnlyList<string> Under { get; init; } = [];
 
@@ -70,6 +73,7 @@ internal sealed class ZeroFlowServer : IAsyncDisposable
             "serve", "--store", settings.Store.Url, "--data", settings.Data,
             "--listen", $"127.0.0.1:{settings.Port}", "--admin", $"127.0.0.1:{settings.AdminPort}",
             .. settings.Exports.SelectMany(e => new[] { "--export", e }),
+            .. settings.Options,
         ];
         var environment = new Dictionary<string, string>(settings.Store.Credentials)
         {
