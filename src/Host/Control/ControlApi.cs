@@ -124,7 +124,15 @@ internal sealed class ControlApi
         }
 
         found.Matches(path, out string name);
-        await found.RunAsync(new ControlCall(context, store, name));
+        using var limit = RequestLimit.Of(context);
+        try
+        {
+            await found.RunAsync(new ControlCall(context, store, name, limit));
+        }
+        catch (OperationCanceledException) when (limit.IsOver)
+        {
+            await RefuseAsync(context, limit.ProblemOf(store.Status));
+        }
     }
 
     private bool HasToken(HttpContext context)
@@ -145,6 +153,8 @@ internal sealed class ControlApi
             return Task.CompletedTask;
         }
 
+        // The length of what would have been the answer.
+        context.Response.ContentLength = null;
         return WriteAsync(context, problem, ControlJson.Default.Problem, problem.Status);
     }
 }

@@ -78,7 +78,7 @@ internal static class ControlRoutes
             throw new BadHttpRequestException("Either sizeBytes or cloneOf must be given.");
         if (wanted.CloneOf is { } snapshot)
         {
-            ExportInfo clone = await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Context.RequestAborted);
+            ExportInfo clone = await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Cancellation);
             await WriteAsync(call, clone, StatusCodes.Status201Created);
             return;
         }
@@ -93,7 +93,7 @@ internal static class ControlRoutes
         try
         {
             made = await call.Store.CreateExportAsync(
-                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Context.RequestAborted);
+                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Cancellation);
         }
         catch (StorageFaultException taken) when (taken.Kind == FaultKind.Conflict)
         {
@@ -117,14 +117,13 @@ internal static class ControlRoutes
             throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
 
         // Whoever makes it may still wait for the log: it must not be told of before it is kept.
-        await call.Store.FlushAsync(DurabilityLevel.Journaled, call.Context.RequestAborted);
+        await call.Store.FlushAsync(DurabilityLevel.Journaled, call.Cancellation);
         return found;
     }
 
     private static async Task AlterAsync(ControlCall call)
     {
         AlterRequest wanted = await ControlApi.ReadAsync(call.Context, Json.AlterRequest);
-        CancellationToken aborted = call.Context.RequestAborted;
         var patch = new ExportPatch
         {
             Name = wanted.Name,
@@ -133,19 +132,19 @@ internal static class ControlRoutes
             Description = wanted.Description,
         };
         ExportInfo after = Device(call).Info;
-        if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, aborted);
-        if (patch != new ExportPatch()) after = await call.Store.AlterExportAsync(call.Name, patch, aborted);
+        if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, call.Cancellation);
+        if (patch != new ExportPatch()) after = await call.Store.AlterExportAsync(call.Name, patch, call.Cancellation);
         await WriteAsync(call, after);
     }
 
     private static async Task DeleteAsync(ControlCall call)
     {
-        await call.Store.DeleteExportAsync(call.Name, Flag(call, "force"), call.Context.RequestAborted);
+        await call.Store.DeleteExportAsync(call.Name, Flag(call, "force"), call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task RollBackAsync(ControlCall call) =>
-        await WriteAsync(call, await call.Store.RollBackAsync(call.Name, Flag(call, "force"), call.Context.RequestAborted));
+        await WriteAsync(call, await call.Store.RollBackAsync(call.Name, Flag(call, "force"), call.Cancellation));
 
     private static async Task SnapshotAsync(ControlCall call)
     {
@@ -154,7 +153,7 @@ internal static class ControlRoutes
         // What JSON says of the elements of a list is not checked against their type.
         if (wanted.Exports?.Contains(null!) == true) throw new BadHttpRequestException("exports must be names.");
         IReadOnlyList<ExportInfo> taken = await call.Store.CreateSnapshotsAsync(
-            wanted.Exports ?? [], wanted.Name, call.Context.RequestAborted);
+            wanted.Exports ?? [], wanted.Name, call.Cancellation);
         await ControlApi.WriteAsync(
             call.Context, new ExportList([.. taken.Select(info => View(call.Store, info))]), Json.ExportList,
             StatusCodes.Status201Created);
@@ -165,7 +164,7 @@ internal static class ControlRoutes
         IBlockDevice device = Device(call);
         BlockRange range = Range(call, device);
         var runs = new BlockStatus[ExtentsMax];
-        int count = await device.GetStatusAsync(range, runs, call.Context.RequestAborted);
+        int count = await device.GetStatusAsync(range, runs, call.Cancellation);
         var extents = new List<ExtentView>(count);
         long at = range.Offset;
         foreach (BlockStatus run in runs.AsSpan(0, count))
@@ -187,7 +186,7 @@ internal static class ControlRoutes
         for (long at = range.Offset; at < range.End;)
         {
             Memory<byte> part = piece.AsMemory(0, (int)Math.Min(piece.Length, range.End - at));
-            await device.ReadAsync(at, part, call.Context.RequestAborted);
+            await device.ReadAsync(at, part, call.Cancellation);
             await call.Context.Response.Body.WriteAsync(part, call.Context.RequestAborted);
             at += part.Length;
         }
@@ -218,7 +217,7 @@ internal static class ControlRoutes
                 throw;
             }
 
-            await device.WriteAsync(at, payload, forceUnitAccess: false, call.Context.RequestAborted);
+            await device.WriteAsync(at, payload, forceUnitAccess: false, call.Cancellation);
             at += count;
         }
 
@@ -231,19 +230,19 @@ internal static class ControlRoutes
         IBlockDevice device = Device(call);
         var range = new BlockRange(wanted.Offset, wanted.Length);
         if (!range.FitsIn(device.Info.SizeBytes)) throw new BadHttpRequestException($"{range} does not lie in '{call.Name}'.");
-        await device.ZeroAsync(range, forceUnitAccess: false, call.Context.RequestAborted);
+        await device.ZeroAsync(range, forceUnitAccess: false, call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task FlushAsync(ControlCall call)
     {
-        await Device(call).FlushAsync(call.Context.RequestAborted);
+        await Device(call).FlushAsync(call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task PublishAsync(ControlCall call)
     {
-        await call.Store.FlushAsync(DurabilityLevel.Published, call.Context.RequestAborted);
+        await call.Store.FlushAsync(DurabilityLevel.Published, call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
@@ -255,7 +254,7 @@ internal static class ControlRoutes
         var lines = Channel.CreateBounded<ScrubLine>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
         Task<ScrubReport> scrubbing = call.Store.ScrubAsync(
             new ScrubOptions { Share = wanted.Share, Repairs = wanted.Repair },
-            progress => lines.Writer.TryWrite(new ScrubLine(progress)), call.Context.RequestAborted);
+            progress => lines.Writer.TryWrite(new ScrubLine(progress)), call.Cancellation);
         Task ended = scrubbing.ContinueWith(
             _ => lines.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         call.Context.Response.ContentType = "application/x-ndjson";
@@ -269,6 +268,10 @@ internal static class ControlRoutes
         catch (StorageFaultException fault) when (call.Context.Response.HasStarted)
         {
             last = new ScrubLine(Problem: FaultStatuses.ProblemOf(fault));
+        }
+        catch (OperationCanceledException) when (call.Context.Response.HasStarted && call.Limit.IsOver)
+        {
+            last = new ScrubLine(Problem: call.Limit.ProblemOf(call.Store.Status));
         }
 
         await WriteLineAsync(call, last);

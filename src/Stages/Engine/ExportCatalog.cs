@@ -104,7 +104,6 @@ internal sealed partial class ExportCatalog : IDisposable
         {
             ExportDevice export = RequireExport(name);
             long before = export.Info.SizeBytes;
-            if (sizeBytes == before) return export.Info;
             if (sizeBytes < before)
             {
                 if (!mayShrink) throw Conflict($"The export '{name}' has {before} bytes; what lies beyond {sizeBytes} would be lost. Ask for a smaller size explicitly.");
@@ -114,11 +113,16 @@ internal sealed partial class ExportCatalog : IDisposable
                 await export.ZeroAsync(BlockRange.Between(sizeBytes, before), forceUnitAccess: false, cancellation);
             }
 
-            var change = new CatalogChange.ResizeExport(export.Info.Id.Value, sizeBytes);
-            await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => export.Apply(change), cancellation);
+            if (sizeBytes != before)
+            {
+                var change = new CatalogChange.ResizeExport(export.Info.Id.Value, sizeBytes);
+                await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => export.Apply(change), cancellation);
+            }
+
             after = export.Info;
         }
 
+        // Also when nothing changes: whoever asks again after giving up the wait wants to know the change durable.
         await _runtime.Front.FlushAsync(after.Level, cancellation);
         return after;
     }

@@ -56,6 +56,11 @@ public sealed class ControlServer : IAsyncLifetime
         Directory.Delete(_directory, recursive: true);
     }
 
+    // The bucket is a directory: without it, the store waits for it to come back.
+    public void TakeBucketAway() => Directory.Move(PathOf("store"), PathOf("away"));
+
+    public void BringBucketBack() => Directory.Move(PathOf("away"), PathOf("store"));
+
     // Runs the command as a shell would, against this server.
     public async Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments)
     {

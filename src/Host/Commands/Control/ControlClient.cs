@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Stages.Engine;
 
@@ -20,16 +21,23 @@ internal sealed class ControlClient : IDisposable
 {
     private static readonly ControlJson Json = ControlJson.Default;
 
+    // Beyond the time that the server is given: it has to say that it is over.
+    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(10);
+
     private readonly HttpClient _http;
+    private readonly string? _limit;
 
     /// <summary>Makes a client; nothing is sent yet.</summary>
-    public ControlClient(AdminAddress address, string? token)
+    /// <param name="address">The server.</param>
+    /// <param name="token">What lets one in, if it is needed.</param>
+    /// <param name="limit">How long each request may wait for the bucket; as long as it takes when null.</param>
+    public ControlClient(AdminAddress address, string? token, TimeSpan? limit)
     {
+        _limit = limit is { } time ? $"{RequestLimit.Parameter}={Quantities.FormatDuration(time)}" : null;
         var handler = new SocketsHttpHandler();
         if (address.SocketPath is { } path) handler.ConnectCallback = (_, cancellation) => ConnectAsync(path, cancellation);
 
-        // A snapshot or a published flush waits for the bucket as long as it takes.
-        _http = new HttpClient(handler) { BaseAddress = address.Url, Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient(handler) { BaseAddress = address.Url, Timeout = limit + Margin ?? Timeout.InfiniteTimeSpan };
         if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
@@ -134,7 +142,8 @@ internal sealed class ControlClient : IDisposable
     private async Task<HttpResponseMessage> SendAsync(
         HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(method, path) { Content = body };
+        string target = _limit is null ? path : $"{path}{(path.Contains('?', StringComparison.Ordinal) ? '&' : '?')}{_limit}";
+        using var request = new HttpRequestMessage(method, target) { Content = body };
         HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
         if (response.IsSuccessStatusCode) return response;
         using (response) throw new RefusedException(response.StatusCode, await DetailAsync(response, cancellation));

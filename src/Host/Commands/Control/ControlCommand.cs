@@ -40,6 +40,13 @@ internal class ControlCommand : Command
             + "[default: ./zeroflow-data/data]",
     };
 
+    private readonly Option<string?> _timeout = new("--timeout")
+    {
+        HelpName = "TIME",
+        Description = "How long each request may wait, such as 30s; a change that was begun takes effect all the same "
+            + "[default: as long as the bucket takes]",
+    };
+
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON, as the API answers it." };
 
     /// <summary>Makes a command that has no action yet.</summary>
@@ -49,6 +56,7 @@ internal class ControlCommand : Command
         Add(_admin);
         Add(_tokenFile);
         Add(_data);
+        Add(_timeout);
         Add(_json);
     }
 
@@ -74,7 +82,7 @@ internal class ControlCommand : Command
 
         try
         {
-            using var client = new ControlClient(address, TokenOf(parsed));
+            using var client = new ControlClient(address, TokenOf(parsed), LimitOf(parsed));
             await action(new ControlSession(client, new ControlOutput(console.Output, parsed.GetValue(_json)), parsed), cancellation);
             return ExitCodes.Success;
         }
@@ -99,6 +107,11 @@ internal class ControlCommand : Command
                 $"zeroflow: There is no ZeroFlow server to be reached at {address.Text}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
             return ExitCodes.StartFailed;
         }
+        catch (TaskCanceledException fault) when (fault.InnerException is TimeoutException)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The server at {address.Text} does not answer.");
+            return ExitCodes.StartFailed;
+        }
         catch (IOException fault)
         {
             await console.Error.WriteLineAsync($"zeroflow: {fault.Message}");
@@ -109,6 +122,14 @@ internal class ControlCommand : Command
             await console.Error.WriteLineAsync($"zeroflow: {fault.Message}");
             return ExitCodes.NotAllowed;
         }
+    }
+
+    private TimeSpan? LimitOf(ParseResult parsed)
+    {
+        if (parsed.GetValue(_timeout) is not { } text) return null;
+        return RequestLimit.TryParse(text, out TimeSpan limit)
+            ? limit
+            : throw new RefusedException(HttpStatusCode.BadRequest, $"The timeout {text} is not {RequestLimit.Form}.");
     }
 
     // What is named and not there is an error; that the default is not there is for the server to say, which may need none.
