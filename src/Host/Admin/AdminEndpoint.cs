@@ -86,6 +86,12 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         Address = new IPEndPoint(Address.Address, new Uri(url).Port);
     }
 
+    /// <summary>
+    /// Takes no more control requests, and lets those in flight finish for up to <paramref name="drain"/>. Probes and
+    /// metrics are answered further on.
+    /// </summary>
+    public Task StopControlAsync(TimeSpan drain) => _control.CloseAsync(drain);
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {

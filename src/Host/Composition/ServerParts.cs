@@ -113,14 +113,14 @@ internal sealed class ServerParts : IServerParts
 
         public async Task<StopSummary> StopAsync(TimeSpan timeout)
         {
-            control.Close();
+            await control.CloseAsync(TimeSpan.Zero);
             StopReport report = await store.StopAsync(timeout);
             return new StopSummary(report.EverythingPublished, report.BytesLeft);
         }
 
         public async ValueTask DisposeAsync()
         {
-            control.Close();
+            await control.CloseAsync(TimeSpan.Zero);
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }

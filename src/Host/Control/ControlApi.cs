@@ -20,18 +20,35 @@ internal sealed class ControlApi
     private const string Bearer = "Bearer ";
     private const string NotOpen = "The store is not open; /readyz says why.";
 
-    private volatile BlockStore? _store;
+    // Once its time is over a request is cancelled; one that does not even react must not keep the process from ending.
+    private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(2);
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<RequestLimit> _inFlight = [];
+    private TaskCompletionSource? _idle;
+    private BlockStore? _store;
     private volatile AdminToken? _token;
 
     /// <summary>From now on the API is served; until then it answers that the store is not open.</summary>
     public void Open(BlockStore store, AdminToken token)
     {
         _token = token;
-        _store = store;
+        lock (_lock) _store = store;
     }
 
-    /// <summary>The store is about to be closed.</summary>
-    public void Close() => _store = null;
+    /// <summary>
+    /// The store is about to be closed: takes no more requests, lets those in flight finish for up to
+    /// <paramref name="drain"/>, and then gives up their waits. May be called again.
+    /// </summary>
+    public async Task CloseAsync(TimeSpan drain)
+    {
+        Task idle = Refuse();
+        if (await EndsWithinAsync(idle, drain)) return;
+        RequestLimit[] late;
+        lock (_lock) late = [.. _inFlight];
+        foreach (RequestLimit limit in late) limit.GiveUp();
+        _ = await EndsWithinAsync(idle, AbortTimeout);
+    }
 
     /// <summary>Answers a request below <c>/v1</c>.</summary>
     public async Task AnswerAsync(HttpContext context)
@@ -117,21 +134,73 @@ internal sealed class ControlApi
             return;
         }
 
-        if (_store is not { } store)
+        found.Matches(path, out string name);
+        await RunAsync(found, context, name);
+    }
+
+    private async Task RunAsync(ControlRoute route, HttpContext context, string name)
+    {
+        using var limit = RequestLimit.Of(context);
+        if (Enter(limit) is not { } store)
         {
             await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
             return;
         }
 
-        found.Matches(path, out string name);
-        using var limit = RequestLimit.Of(context);
         try
         {
-            await found.RunAsync(new ControlCall(context, store, name, limit));
+            await route.RunAsync(new ControlCall(context, store, name, limit));
         }
         catch (OperationCanceledException) when (limit.IsOver)
         {
             await RefuseAsync(context, limit.ProblemOf(store.Status));
+        }
+        finally
+        {
+            Leave(limit);
+        }
+    }
+
+    private BlockStore? Enter(RequestLimit limit)
+    {
+        lock (_lock)
+        {
+            if (_store is not null) _inFlight.Add(limit);
+            return _store;
+        }
+    }
+
+    private void Leave(RequestLimit limit)
+    {
+        lock (_lock)
+        {
+            _inFlight.Remove(limit);
+            if (_inFlight.Count == 0) _idle?.TrySetResult();
+        }
+    }
+
+    // From here on nobody enters; completes when the last one has left.
+    private Task Refuse()
+    {
+        lock (_lock)
+        {
+            _store = null;
+            _idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (_inFlight.Count == 0) _idle.TrySetResult();
+            return _idle.Task;
+        }
+    }
+
+    private static async Task<bool> EndsWithinAsync(Task task, TimeSpan time)
+    {
+        try
+        {
+            await task.WaitAsync(time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
         }
     }
 

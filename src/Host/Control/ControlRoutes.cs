@@ -187,7 +187,7 @@ internal static class ControlRoutes
         {
             Memory<byte> part = piece.AsMemory(0, (int)Math.Min(piece.Length, range.End - at));
             await device.ReadAsync(at, part, call.Cancellation);
-            await call.Context.Response.Body.WriteAsync(part, call.Context.RequestAborted);
+            await call.Context.Response.Body.WriteAsync(part, call.Cancellation);
             at += part.Length;
         }
     }
@@ -209,7 +209,7 @@ internal static class ControlRoutes
             BufferLease payload = buffers.Rent(count);
             try
             {
-                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Context.RequestAborted);
+                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Cancellation);
             }
             catch
             {

@@ -1,10 +1,11 @@
 using Microsoft.AspNetCore.Http;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Control;
 
-/// <summary>How long a request may wait: until its client goes away, and no longer than it says itself.</summary>
+/// <summary>How long a request may wait: until its client goes away, and no longer than it says itself or the server lives.</summary>
 internal sealed class RequestLimit : IDisposable
 {
     /// <summary>The query parameter that every route takes.</summary>
@@ -18,6 +19,7 @@ internal sealed class RequestLimit : IDisposable
     private readonly HttpContext _context;
     private readonly TimeSpan? _time;
     private readonly CancellationTokenSource _over;
+    private volatile bool _isGivenUp;
 
     private RequestLimit(HttpContext context, TimeSpan? time)
     {
@@ -30,7 +32,9 @@ internal sealed class RequestLimit : IDisposable
     /// <summary>Cancelled when nobody waits any more.</summary>
     public CancellationToken Token => _over.Token;
 
-    /// <summary>True when the time is over that the request gave, and its client is still there to be told.</summary>
+    /// <summary>
+    /// True when the time is over, the request's own or the server's, and its client is still there to be told.
+    /// </summary>
     public bool IsOver => _over.IsCancellationRequested && !_context.RequestAborted.IsCancellationRequested;
 
     /// <summary>Reads a limit.</summary>
@@ -48,9 +52,31 @@ internal sealed class RequestLimit : IDisposable
             : throw new BadHttpRequestException($"{Parameter} must be {Form}.");
     }
 
+    /// <summary>The server cannot wait any longer. Thread-safe.</summary>
+    public void GiveUp()
+    {
+        _isGivenUp = true;
+        try
+        {
+            _over.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has ended in this moment.
+        }
+    }
+
     /// <summary>What a client is told whose time is over.</summary>
     public Problem ProblemOf(StoreStatus status)
     {
+        if (_isGivenUp)
+        {
+            // A store that failed is why the server stops, and the better answer.
+            FaultKind kind = status.IsFenced ? FaultKind.Fenced : FaultKind.Closing;
+            return FaultStatuses.ProblemOf(new StorageFaultException(
+                kind, status.Fault ?? "The server is shutting down; a change that was begun takes effect all the same."));
+        }
+
         string reason = status.BucketReachable ? "" : $" The bucket is away: {status.LastStoreError?.TrimEnd('.')}.";
         return FaultStatuses.ProblemOf(
             StatusCodes.Status504GatewayTimeout,

@@ -108,7 +108,7 @@ public sealed class ControlApiTests : IAsyncLifetime
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
         Assert.True(AdminToken.ReadOrCreate(path).Matches(_server.Token));
         Assert.False(AdminToken.ReadOrCreate(path).Matches(_server.Token + "x"));
-        _server.Api.Close();
+        await _server.Api.CloseAsync(TimeSpan.Zero);
         using HttpClient client = _server.NewClient(_server.Token);
         using HttpResponseMessage response = await client.GetAsync("/v1/exports", TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
