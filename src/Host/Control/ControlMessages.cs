@@ -9,7 +9,7 @@ namespace ZeroFlow.Host.Control;
 /// <summary>An export or snapshot, as the control API shows it.</summary>
 internal sealed record ExportView(
     string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level, bool ReadOnly, string Description, int Attached,
-    string? SnapshotOf, DateTimeOffset? CreatedAt);
+    string? SnapshotOf, DateTimeOffset? CreatedAt, IReadOnlyList<string>? FormerNames);
 
 /// <summary>All exports and snapshots.</summary>
 internal sealed record ExportList(IReadOnlyList<ExportView> Exports);

@@ -312,7 +312,7 @@ internal static class ControlRoutes
         string? of = info.Snapshot is null ? null : info.Name[..^(info.Snapshot.Name.Length + 1)];
         return new ExportView(
             info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, store.AttachedTo(info.Name), of,
-            info.Snapshot?.CreatedAt);
+            info.Snapshot?.CreatedAt, info.FormerNames?.Names);
     }
 
     private static IBlockDevice Device(ControlCall call) =>

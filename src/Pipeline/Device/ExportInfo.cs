@@ -11,6 +11,7 @@ namespace ZeroFlow.Pipeline.Device;
 /// <param name="IsReadOnly">Writes, trims and zeroing are refused.</param>
 /// <param name="Description">Free text for people, possibly empty.</param>
 /// <param name="Snapshot">What it is a snapshot of; null for an export.</param>
+/// <param name="FormerNames">Names that it was renamed from; null for none.</param>
 public sealed record ExportInfo(
     ExportId Id,
     string Name,
@@ -19,7 +20,8 @@ public sealed record ExportInfo(
     DurabilityLevel Level,
     bool IsReadOnly = false,
     string Description = "",
-    SnapshotInfo? Snapshot = null);
+    SnapshotInfo? Snapshot = null,
+    FormerNames? FormerNames = null);
 
 /// <summary>Where a snapshot comes from.</summary>
 /// <param name="Of">The export that it was taken of.</param>

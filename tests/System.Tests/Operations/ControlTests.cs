@@ -30,12 +30,17 @@ public sealed class ControlTests(ZeroFlowBinary binary, RadosGateway gateway)
             await CloneAndRollBackAsync(server, owner);
             server = await KilledAsync(server, settings);
             await GrowAndRenameAsync(server, admin);
+
+            // The configuration still has the name that was given up.
+            settings = settings with { Exports = ["db:64M:published"] };
             server = await KilledAsync(server, settings);
+            Refusals.AssertSays(server, "'db' that is configured is not made: it was renamed to 'main'");
             await LookAfterAsync(server, owner);
             await CopyOutAndInAsync(server, admin, folder);
             server = await KilledAsync(server, settings);
             await CompareAsync(server, "copy", folder["image"]);
             await DeleteAsync(server, owner);
+            settings = settings with { Exports = [] };
             server = await KilledAsync(server, settings);
             Assert.Equal(["copy", "test"], await admin.NamesAsync());
             await HoldsAsync(server, "test", "read -P 3 0 1M", "read -P 1 1M 7M");
