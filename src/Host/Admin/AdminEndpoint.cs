@@ -102,7 +102,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
 
     private Task AnswerAsync(HttpContext context)
     {
-        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context);
+        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
             context.Response.Headers.Allow = "GET, HEAD";

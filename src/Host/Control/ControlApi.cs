@@ -18,7 +18,6 @@ internal sealed class ControlApi
     public const int JsonBytesMax = 64 * 1024;
 
     private const string Bearer = "Bearer ";
-    private const string NotOpen = "The store is not open; /readyz says why.";
 
     // Once its time is over a request is cancelled; one that does not even react must not keep the process from ending.
     private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(2);
@@ -51,11 +50,13 @@ internal sealed class ControlApi
     }
 
     /// <summary>Answers a request below <c>/v1</c>.</summary>
-    public async Task AnswerAsync(HttpContext context)
+    /// <param name="context">The request.</param>
+    /// <param name="reason">Why the store is not open, if it is not.</param>
+    public async Task AnswerAsync(HttpContext context, string reason)
     {
         try
         {
-            await RouteAsync(context);
+            await RouteAsync(context, $"The store is not open: {reason.TrimEnd('.')}.");
         }
         catch (StorageFaultException fault)
         {
@@ -99,7 +100,7 @@ internal sealed class ControlApi
         return context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(answer, type), context.RequestAborted).AsTask();
     }
 
-    private async Task RouteAsync(HttpContext context)
+    private async Task RouteAsync(HttpContext context, string notOpen)
     {
         // Names may contain '/', escaped: the path is split as it was sent.
         string target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
@@ -116,7 +117,7 @@ internal sealed class ControlApi
             // Before there is a store there is no token either.
             if (_token is null)
             {
-                await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
+                await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, notOpen);
                 return;
             }
 
@@ -135,15 +136,15 @@ internal sealed class ControlApi
         }
 
         found.Matches(path, out string name);
-        await RunAsync(found, context, name);
+        await RunAsync(found, context, name, notOpen);
     }
 
-    private async Task RunAsync(ControlRoute route, HttpContext context, string name)
+    private async Task RunAsync(ControlRoute route, HttpContext context, string name, string notOpen)
     {
         using var limit = RequestLimit.Of(context);
         if (Enter(limit) is not { } store)
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, notOpen);
             return;
         }
 

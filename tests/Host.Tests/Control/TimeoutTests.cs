@@ -22,6 +22,8 @@ public sealed class TimeoutTests : IAsyncLifetime
         using HttpResponseMessage written = await client.PutAsync(
             "/v1/exports/disk/content", new ByteArrayContent(new byte[512]), TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.NoContent, written.StatusCode);
+        while (JsonDocument.Parse(await _server.DoAsync("stats", "--json")).RootElement.GetProperty("bucketReachable").GetBoolean())
+            await Task.Delay(20, TestContext.Current.CancellationToken);
         using HttpResponseMessage response = await client.PostAsync("/v1/flush?timeout=300ms", null, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.GatewayTimeout, response.StatusCode);
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
