@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -10,12 +11,13 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Admin;
 
 /// <summary>
 /// The small HTTP server for probes and metrics, which ask for no password and change nothing: <c>/healthz</c>,
-/// <c>/readyz</c>, <c>/metrics</c>; and for the control API, which asks for a token.
+/// <c>/readyz</c>, <c>/metrics</c>; and for the control API, which asks for a token, except on its Unix socket.
 /// </summary>
 internal sealed class AdminEndpoint : IAsyncDisposable
 {
@@ -28,12 +30,14 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly ServerState _state;
     private readonly MetricCollector _metrics;
     private readonly ControlApi _control;
+    private readonly string? _socketPath;
 
-    /// <summary>Makes an endpoint that does not listen yet.</summary>
+    /// <summary>Makes an endpoint that does not listen yet, for an address, a Unix socket, or both.</summary>
     public AdminEndpoint(
-        IPEndPoint address, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
+        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
     {
         Address = address;
+        _socketPath = socketPath;
         _state = state;
         _metrics = metrics;
         _control = control;
@@ -45,17 +49,25 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.MaxRequestBodySize = ControlApi.JsonBytesMax;
-            kestrel.Listen(address);
+            if (address is not null) kestrel.Listen(address);
+            if (socketPath is not null) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
         });
+        builder.Services.Configure<SocketTransportOptions>(static sockets => sockets.CreateBoundListenSocket = AdminSocket.Bind);
         _app = builder.Build();
         _app.Run(AnswerAsync);
     }
 
-    /// <summary>The address that is listened on; the port is the actual one once the endpoint has started.</summary>
-    public IPEndPoint Address { get; private set; }
+    /// <summary>
+    /// The TCP address that is listened on, if any; the port is the actual one once the endpoint has started.
+    /// </summary>
+    public IPEndPoint? Address { get; private set; }
+
+    /// <summary>Where the metrics are, in words.</summary>
+    public string MetricsPlace => Address is { } address ? $"http://{address}/metrics" : $"unix:{_socketPath}:/metrics";
 
     /// <summary>Begins to listen.</summary>
     /// <exception cref="IOException">The address cannot be listened on.</exception>
+    /// <exception cref="StorageFaultException">The Unix socket cannot be listened on.</exception>
     public async Task StartAsync(CancellationToken cancellation)
     {
         try
@@ -69,8 +81,16 @@ internal sealed class AdminEndpoint : IAsyncDisposable
                 $"The admin address {Address} (--admin) cannot be listened on: {reason.TrimEnd('.')}.", fault);
         }
 
-        Address = new IPEndPoint(Address.Address, new Uri(_app.Urls.First()).Port);
+        if (Address is null) return;
+        string url = _app.Urls.First(static url => !url.StartsWith("http://unix:", StringComparison.Ordinal));
+        Address = new IPEndPoint(Address.Address, new Uri(url).Port);
     }
+
+    /// <summary>
+    /// Takes no more control requests, and lets those in flight finish for up to <paramref name="drain"/>. Probes and
+    /// metrics are answered further on.
+    /// </summary>
+    public Task StopControlAsync(TimeSpan drain) => _control.CloseAsync(drain);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -82,7 +102,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
 
     private Task AnswerAsync(HttpContext context)
     {
-        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context);
+        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
             context.Response.Headers.Allow = "GET, HEAD";

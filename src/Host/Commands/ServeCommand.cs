@@ -29,8 +29,9 @@ internal sealed class ServeCommand : Command
         passphrase of its own.
 
         Settings come from a JSON file, then from environment variables (ZEROFLOW__KEY, with __ for each ':' in a key),
-        then from the command line; the later wins. Keys: Store, Data, Listen, Socket, Tls:Mode, Tls:Certificate, Tls:Key,
-        Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Exports (a list), PassphraseFile, LogLevel, and below Tuning:
+        then from the command line; the later wins. Keys: Store, Data, AsOf, Listen, Socket, Tls:Mode, Tls:Certificate,
+        Tls:Key, Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Admin:Socket, Admin:TokenFile, Exports (a list),
+        PassphraseFile, LogLevel, and below Tuning:
           {string.Join("\n  ", TuningTable.Rows.Select(row => $"{row.Name} [default: {row.Default}]"))}
 
         The passphrase comes from {PassphraseSource.Variable} or a file, never from the command line.

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Control;
 
 namespace ZeroFlow.Host.Commands;
 
@@ -56,7 +57,14 @@ internal sealed class ServeOptions
             "Root certificates, PEM: clients need a certificate of one of them.");
         Add(
             "--admin", SettingKeys.AdminListen, "HOST:PORT",
-            "Address of /healthz, /readyz and /metrics [default: 127.0.0.1:10810]");
+            "Address of /healthz, /readyz, /metrics and the control API [default: 127.0.0.1:10810]");
+        Add(
+            "--admin-socket", SettingKeys.AdminSocket, "PATH",
+            "Unix socket for the same, of which its owner needs no token; without --admin, instead of TCP.");
+        Add(
+            "--admin-token-file", SettingKeys.AdminTokenFile, "FILE",
+            "File with the secret of the control API, readable by its owner only; made when it is missing "
+            + $"[default: {AdminToken.FileName} in the data directory]");
         command.Add(_exports);
         Add(
             "--passphrase-file", SettingKeys.PassphraseFile, "FILE",

@@ -53,7 +53,7 @@ internal static class ServerHost
             var life = new ServerLife(
                 settings,
                 new ServerParts(settings, pipeline, new BootClock(), control, loggers),
-                new AdminEndpoint(settings.AdminListen, state, collector, control, loggers),
+                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

@@ -70,7 +70,7 @@ internal sealed class ServerParts : IServerParts
                 Loggers = _loggers,
                 Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
             };
-            var token = AdminToken.ReadOrCreate(_settings.DataDirectory);
+            var token = AdminToken.ReadOrCreate(_settings.AdminTokenFile);
             BlockStore store = await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation);
             _control.Open(store, token);
             return new OpenStore(store, _control, owned);
@@ -135,14 +135,14 @@ internal sealed class ServerParts : IServerParts
 
         public async Task<StopSummary> StopAsync(TimeSpan timeout)
         {
-            control.Close();
+            await control.CloseAsync(TimeSpan.Zero);
             StopReport report = await store.StopAsync(timeout);
             return new StopSummary(report.EverythingPublished, report.BytesLeft);
         }
 
         public async ValueTask DisposeAsync()
         {
-            control.Close();
+            await control.CloseAsync(TimeSpan.Zero);
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }

@@ -35,28 +35,9 @@ internal sealed class PassphraseSource(SettingLayers layers, ServeInputs inputs,
     /// <exception cref="IOException">It cannot be read, or others could; the message is one sentence.</exception>
     public static Secret ReadFile(string path)
     {
-        const UnixFileMode others =
-            UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
-        try
-        {
-            if ((File.GetUnixFileMode(path) & others) != 0)
-            {
-                throw new IOException(
-                    $"The passphrase file {path} can be read or written by others; allow only its owner: "
-                    + $"chmod 600 {path}");
-            }
-
-            string text = File.ReadAllText(path).TrimEnd('\r', '\n');
-            return text.Length > 0 ? new Secret(text) : throw new IOException($"The passphrase file {path} is empty.");
-        }
-        catch (Exception fault) when (fault is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new IOException($"The passphrase file {path} does not exist.", fault);
-        }
-        catch (UnauthorizedAccessException fault)
-        {
-            throw new IOException($"The passphrase file {path} cannot be read: {fault.Message}", fault);
-        }
+        const string what = "The passphrase file";
+        string text = PrivateFile.Read(what, path) ?? throw new IOException($"{what} {path} does not exist.");
+        return text.Length > 0 ? new Secret(text) : throw new IOException($"{what} {path} is empty.");
     }
 
     private Secret? ReadFile(Setting file)

@@ -4,6 +4,37 @@ namespace ZeroFlow.Host.Configuration;
 internal static class PrivateFile
 {
     /// <summary>
+    /// The text of a file that nobody but its owner may read or write, without the line ends at its end; null when there
+    /// is no such file.
+    /// </summary>
+    /// <param name="what">What the file is, for messages: "The passphrase file".</param>
+    /// <param name="path">The file, as a full path.</param>
+    /// <exception cref="IOException">It cannot be read, or others could; the message is one sentence.</exception>
+    public static string? Read(string what, string path)
+    {
+        const UnixFileMode others =
+            UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+        try
+        {
+            if ((File.GetUnixFileMode(path) & others) != 0)
+            {
+                throw new IOException(
+                    $"{what} {path} can be read or written by others; allow only its owner: chmod 600 {path}");
+            }
+
+            return File.ReadAllText(path).TrimEnd('\r', '\n');
+        }
+        catch (Exception fault) when (fault is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (UnauthorizedAccessException fault)
+        {
+            throw new IOException($"{what} {path} cannot be read: {fault.Message}", fault);
+        }
+    }
+
+    /// <summary>
     /// Makes a file whole or not at all: written aside, synced, and moved into place, so that a crash leaves either no
     /// file or all of it.
     /// </summary>

@@ -26,8 +26,14 @@ internal sealed record ServeSettings
     /// <summary>How TLS is offered to NBD clients; null when it is not.</summary>
     public required TlsOptions? Tls { get; init; }
 
-    /// <summary>Address of health, readiness and metrics.</summary>
-    public required IPEndPoint AdminListen { get; init; }
+    /// <summary>Address of health, readiness, metrics and control; null when only the socket is served.</summary>
+    public required IPEndPoint? AdminListen { get; init; }
+
+    /// <summary>Path of the Unix socket for the same, if any, as a full path.</summary>
+    public required string? AdminSocketPath { get; init; }
+
+    /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
+    public required string AdminTokenFile { get; init; }
 
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Control;
 using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
@@ -42,15 +43,18 @@ internal sealed class ServeSettingsReader
     {
         Setting? store = _layers.Find(SettingKeys.Store);
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
+        string data = ReadData(embedded);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
-            DataDirectory = ReadData(embedded),
+            DataDirectory = data,
             AsOf = ReadAsOf(),
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
             Tls = new TlsSource(_layers, _inputs, _errors).Read(),
-            AdminListen = ReadAdmin(),
+            AdminListen = ReadAdmin(out string? adminSocketPath),
+            AdminSocketPath = adminSocketPath,
+            AdminTokenFile = ReadTokenFile(data),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),
@@ -89,22 +93,14 @@ internal sealed class ServeSettingsReader
 
     private IPEndPoint? ReadListen(out string? socketPath)
     {
-        socketPath = null;
-        Setting? socket = _layers.Find(SettingKeys.Socket);
-        if (socket is not null)
-        {
-            socketPath = FullPath(socket.Value);
-            if (socket.Value.Length == 0 || Encoding.UTF8.GetByteCount(socketPath) > SocketPathBytesMax)
-                _errors.Add(socket, SettingKeys.Socket, $"a path of at most {SocketPathBytesMax} bytes");
-        }
-
-        // Whoever asks for a socket only does not get a TCP port as well.
-        bool socketOnly = socket is not null && _layers.Find(SettingKeys.Listen) is null;
-        return socketOnly ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        socketPath = ReadSocketPath(SettingKeys.Socket);
+        return IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
     }
 
-    private IPEndPoint ReadAdmin()
+    private IPEndPoint? ReadAdmin(out string? socketPath)
     {
+        socketPath = ReadSocketPath(SettingKeys.AdminSocket);
+        if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
         if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
         {
@@ -116,6 +112,19 @@ internal sealed class ServeSettingsReader
         return admin;
     }
 
+    private string? ReadSocketPath(string key)
+    {
+        if (_layers.Find(key) is not { } socket) return null;
+        string path = FullPath(socket.Value);
+        if (socket.Value.Length == 0 || Encoding.UTF8.GetByteCount(path) > SocketPathBytesMax)
+            _errors.Add(socket, key, $"a path of at most {SocketPathBytesMax} bytes");
+        return path;
+    }
+
+    // Whoever asks for a socket only does not get a TCP port as well.
+    private bool IsSocketOnly(string? socketPath, string listenKey) =>
+        socketPath is not null && _layers.Find(listenKey) is null;
+
     private bool ReadAllowRemote()
     {
         Setting? setting = _layers.Find(SettingKeys.AdminAllowRemote);
@@ -123,6 +132,13 @@ internal sealed class ServeSettingsReader
         if (setting is not null && !bool.TryParse(setting.Value, out allowed))
             _errors.Add(setting, SettingKeys.AdminAllowRemote, "true or false");
         return allowed;
+    }
+
+    private string ReadTokenFile(string data)
+    {
+        Setting? file = _layers.Find(SettingKeys.AdminTokenFile);
+        if (file is { Value: "" }) _errors.Add(file, SettingKeys.AdminTokenFile, "a file");
+        return file is null ? Path.Combine(data, AdminToken.FileName) : FullPath(file.Value);
     }
 
     private IPEndPoint ReadEndpoint(string key, string defaultText, out Setting? setting)

@@ -16,14 +16,16 @@ internal static class SettingKeys
     public const string TlsClientCa = "Tls:ClientCa";
     public const string AdminListen = "Admin:Listen";
     public const string AdminAllowRemote = "Admin:AllowRemote";
+    public const string AdminSocket = "Admin:Socket";
+    public const string AdminTokenFile = "Admin:TokenFile";
     public const string Exports = "Exports";
     public const string PassphraseFile = "PassphraseFile";
     public const string LogLevel = "LogLevel";
 
     private static readonly string[] General =
     [
-        Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminAllowRemote,
-        Exports, PassphraseFile, LogLevel,
+        Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
+        AdminAllowRemote, AdminTokenFile, Exports, PassphraseFile, LogLevel,
     ];
 
     private static readonly Dictionary<string, string> Canonical = General

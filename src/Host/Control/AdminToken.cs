@@ -11,7 +11,7 @@ namespace ZeroFlow.Host.Control;
 /// </summary>
 internal sealed class AdminToken
 {
-    /// <summary>The file's name in the data directory.</summary>
+    /// <summary>The file's name in the data directory, where it is unless another is named.</summary>
     public const string FileName = "admin.token";
 
     private const int RandomBytes = 32;
@@ -20,23 +20,24 @@ internal sealed class AdminToken
 
     private AdminToken(string token) => _digest = SHA256.HashData(Encoding.UTF8.GetBytes(token));
 
-    /// <summary>Reads the token of a data directory, or makes one that its owner alone can read.</summary>
-    /// <exception cref="IOException">The file cannot be read or made; the message is one sentence.</exception>
-    public static AdminToken ReadOrCreate(string dataDirectory)
+    /// <summary>Reads the token of a file, or makes a file with one that its owner alone can read.</summary>
+    /// <exception cref="IOException">
+    /// The file cannot be read or made, or others could read or write it; the message is one sentence.
+    /// </exception>
+    public static AdminToken ReadOrCreate(string path)
     {
-        string path = Path.Combine(dataDirectory, FileName);
+        if (PrivateFile.Read("The admin token", path)?.Trim() is { Length: > 0 } known) return new AdminToken(known);
+        string token = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(RandomBytes));
         try
         {
-            if (Read(path) is { Length: > 0 } known) return new AdminToken(known);
-            Directory.CreateDirectory(dataDirectory);
-            string token = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(RandomBytes));
             PrivateFile.Create(path, Encoding.ASCII.GetBytes(token), overwrites: true);
-            return new AdminToken(token);
         }
-        catch (UnauthorizedAccessException fault)
+        catch (Exception fault) when (fault is UnauthorizedAccessException or IOException)
         {
-            throw new IOException($"The admin token {path} cannot be read or made: {fault.Message}", fault);
+            throw new IOException($"The admin token {path} cannot be made: {fault.Message}", fault);
         }
+
+        return new AdminToken(token);
     }
 
     /// <summary>The token in a file; null when there is no such file.</summary>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using ZeroFlow.Host.Admin;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Engine;
 
@@ -17,31 +18,49 @@ internal sealed class ControlApi
     public const int JsonBytesMax = 64 * 1024;
 
     private const string Bearer = "Bearer ";
-    private const string NotOpen = "The store is not open; /readyz says why.";
 
-    private volatile BlockStore? _store;
+    // Once its time is over a request is cancelled; one that does not even react must not keep the process from ending.
+    private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(2);
+
+    private readonly Lock _lock = new();
+    private readonly HashSet<RequestLimit> _inFlight = [];
+    private TaskCompletionSource? _idle;
+    private BlockStore? _store;
     private volatile AdminToken? _token;
 
     /// <summary>From now on the API is served; until then it answers that the store is not open.</summary>
     public void Open(BlockStore store, AdminToken token)
     {
         _token = token;
-        _store = store;
+        lock (_lock) _store = store;
     }
 
-    /// <summary>The store is about to be closed.</summary>
-    public void Close() => _store = null;
+    /// <summary>
+    /// The store is about to be closed: takes no more requests, lets those in flight finish for up to
+    /// <paramref name="drain"/>, and then gives up their waits. May be called again.
+    /// </summary>
+    public async Task CloseAsync(TimeSpan drain)
+    {
+        Task idle = Refuse();
+        if (await EndsWithinAsync(idle, drain)) return;
+        RequestLimit[] late;
+        lock (_lock) late = [.. _inFlight];
+        foreach (RequestLimit limit in late) limit.GiveUp();
+        _ = await EndsWithinAsync(idle, AbortTimeout);
+    }
 
     /// <summary>Answers a request below <c>/v1</c>.</summary>
-    public async Task AnswerAsync(HttpContext context)
+    /// <param name="context">The request.</param>
+    /// <param name="reason">Why the store is not open, if it is not.</param>
+    public async Task AnswerAsync(HttpContext context, string reason)
     {
         try
         {
-            await RouteAsync(context);
+            await RouteAsync(context, $"The store is not open: {reason.TrimEnd('.')}.");
         }
         catch (StorageFaultException fault)
         {
-            await RefuseAsync(context, ProblemOf(fault));
+            await RefuseAsync(context, FaultStatuses.ProblemOf(fault));
         }
         catch (BadHttpRequestException fault)
         {
@@ -81,7 +100,7 @@ internal sealed class ControlApi
         return context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(answer, type), context.RequestAborted).AsTask();
     }
 
-    private async Task RouteAsync(HttpContext context)
+    private async Task RouteAsync(HttpContext context, string notOpen)
     {
         // Names may contain '/', escaped: the path is split as it was sent.
         string target = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
@@ -93,19 +112,19 @@ internal sealed class ControlApi
             return;
         }
 
-        // Before there is a store there is no token either.
-        if (_token is not { } token)
+        if (!AdminSocket.IsFromOwner(context) && !HasToken(context))
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
-            return;
-        }
+            // Before there is a store there is no token either.
+            if (_token is null)
+            {
+                await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, notOpen);
+                return;
+            }
 
-        if (!IsAllowed(context, token))
-        {
             context.Response.Headers.WWWAuthenticate = "Bearer";
             await RefuseAsync(
                 context, StatusCodes.Status401Unauthorized,
-                $"A token is needed: the content of {AdminToken.FileName} in the server's data directory, as Authorization: Bearer.");
+                $"A token is needed, as Authorization: Bearer: the content of {AdminToken.FileName} in the server's data directory, or of its --admin-token-file.");
             return;
         }
 
@@ -116,41 +135,84 @@ internal sealed class ControlApi
             return;
         }
 
-        if (_store is not { } store)
+        found.Matches(path, out string name);
+        await RunAsync(found, context, name, notOpen);
+    }
+
+    private async Task RunAsync(ControlRoute route, HttpContext context, string name, string notOpen)
+    {
+        using var limit = RequestLimit.Of(context);
+        if (Enter(limit) is not { } store)
         {
-            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, NotOpen);
+            await RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, notOpen);
             return;
         }
 
-        found.Matches(path, out string name);
-        await found.RunAsync(new ControlCall(context, store, name));
+        try
+        {
+            await route.RunAsync(new ControlCall(context, store, name, limit));
+        }
+        catch (OperationCanceledException) when (limit.IsOver)
+        {
+            await RefuseAsync(context, limit.ProblemOf(store.Status));
+        }
+        finally
+        {
+            Leave(limit);
+        }
     }
 
-    private static bool IsAllowed(HttpContext context, AdminToken token)
+    private BlockStore? Enter(RequestLimit limit)
+    {
+        lock (_lock)
+        {
+            if (_store is not null) _inFlight.Add(limit);
+            return _store;
+        }
+    }
+
+    private void Leave(RequestLimit limit)
+    {
+        lock (_lock)
+        {
+            _inFlight.Remove(limit);
+            if (_inFlight.Count == 0) _idle?.TrySetResult();
+        }
+    }
+
+    // From here on nobody enters; completes when the last one has left.
+    private Task Refuse()
+    {
+        lock (_lock)
+        {
+            _store = null;
+            _idle ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (_inFlight.Count == 0) _idle.TrySetResult();
+            return _idle.Task;
+        }
+    }
+
+    private static async Task<bool> EndsWithinAsync(Task task, TimeSpan time)
+    {
+        try
+        {
+            await task.WaitAsync(time);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private bool HasToken(HttpContext context)
     {
         string given = context.Request.Headers.Authorization.ToString();
-        return given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
+        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
     }
 
-    private static int StatusOf(FaultKind kind) => kind switch
-    {
-        FaultKind.Invalid => StatusCodes.Status400BadRequest,
-        FaultKind.NotFound => StatusCodes.Status404NotFound,
-        FaultKind.Conflict => StatusCodes.Status409Conflict,
-        FaultKind.Denied => StatusCodes.Status403Forbidden,
-        FaultKind.Full => StatusCodes.Status507InsufficientStorage,
-        FaultKind.Unavailable or FaultKind.Closing => StatusCodes.Status503ServiceUnavailable,
-        _ => StatusCodes.Status500InternalServerError,
-    };
-
-    /// <summary>What a client is told of a failure of the engine.</summary>
-    public static Problem ProblemOf(StorageFaultException fault) => ProblemOf(StatusOf(fault.Kind), fault.Message);
-
-    private static Problem ProblemOf(int status, string detail) =>
-        new("about:blank", Microsoft.AspNetCore.WebUtilities.ReasonPhrases.GetReasonPhrase(status), status, detail);
-
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>
-        RefuseAsync(context, ProblemOf(status, detail));
+        RefuseAsync(context, FaultStatuses.ProblemOf(status, detail));
 
     private static Task RefuseAsync(HttpContext context, Problem problem)
     {
@@ -161,6 +223,8 @@ internal sealed class ControlApi
             return Task.CompletedTask;
         }
 
+        // The length of what would have been the answer.
+        context.Response.ContentLength = null;
         return WriteAsync(context, problem, ControlJson.Default.Problem, problem.Status);
     }
 }

@@ -46,7 +46,7 @@ internal static class ControlDescription
     {
         var parameters = new JsonArray();
         if (route.Path.Contains("{name}", StringComparison.Ordinal)) parameters.Add(Parameter("name", "path"));
-        foreach (string name in route.Query) parameters.Add(Parameter(name, "query"));
+        foreach (string name in (string[])[.. route.Query, RequestLimit.Parameter]) parameters.Add(Parameter(name, "query"));
         var operation = new JsonObject { ["summary"] = route.Summary, ["parameters"] = parameters };
         if (route.Request is { } request) operation["requestBody"] = Body(request, schemas);
         JsonObject done = route.Answer is { } answer ? Body(answer, schemas) : [];
@@ -62,7 +62,10 @@ internal static class ControlDescription
         ["name"] = name,
         ["in"] = place,
         ["required"] = place == "path",
-        ["schema"] = new JsonObject { ["type"] = name switch { "name" => "string", "force" => "boolean", _ => "integer" } },
+        ["schema"] = new JsonObject
+        {
+            ["type"] = name switch { "name" or RequestLimit.Parameter => "string", "force" => "boolean", _ => "integer" },
+        },
     };
 
     private static JsonObject Body(JsonTypeInfo type, JsonObject schemas, string mediaType = "application/json")

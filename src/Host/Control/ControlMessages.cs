@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Control;
@@ -8,7 +9,7 @@ namespace ZeroFlow.Host.Control;
 /// <summary>An export or snapshot, as the control API shows it.</summary>
 internal sealed record ExportView(
     string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level, bool ReadOnly, string Description, int Attached,
-    string? SnapshotOf, DateTimeOffset? CreatedAt, bool WriteThrough = false);
+    string? SnapshotOf, DateTimeOffset? CreatedAt, bool WriteThrough, IReadOnlyList<string>? FormerNames);
 
 /// <summary>All exports and snapshots.</summary>
 internal sealed record ExportList(IReadOnlyList<ExportView> Exports);
@@ -45,15 +46,17 @@ internal sealed record ScrubRequest(double Share = 1, bool Repair = false);
 /// <summary>A line of the answer to a scrub: how far it is, or, at the end, what it found or why it ended.</summary>
 internal sealed record ScrubLine(ScrubProgress? Progress = null, ScrubReport? Report = null, Problem? Problem = null);
 
-/// <summary>An error, as RFC 9457 has it.</summary>
-internal sealed record Problem(string Type, string Title, int Status, string Detail);
+/// <summary>
+/// An error, as RFC 9457 has it; when it is the engine's, with its kind, because one status stands for several kinds.
+/// </summary>
+internal sealed record Problem(string Type, string Title, int Status, string Detail, FaultKind? Fault = null);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true,
-    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter)])]
+    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter)])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]
 [JsonSerializable(typeof(CreateRequest))]
@@ -69,6 +72,9 @@ internal sealed partial class ControlJson : JsonSerializerContext;
 
 /// <summary>Problems by their names.</summary>
 internal sealed class ScrubProblemConverter() : JsonStringEnumConverter<ScrubProblem>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>Kinds of faults by their names.</summary>
+internal sealed class FaultKindConverter() : JsonStringEnumConverter<FaultKind>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>Levels by the names that the command line has for them.</summary>
 internal sealed class LevelConverter() : JsonStringEnumConverter<DurabilityLevel>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

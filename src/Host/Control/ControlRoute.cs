@@ -4,8 +4,12 @@ using ZeroFlow.Stages.Engine;
 
 namespace ZeroFlow.Host.Control;
 
-/// <summary>One call of the control API, with what it was called by.</summary>
-internal sealed record ControlCall(HttpContext Context, BlockStore Store, string Name);
+/// <summary>One call of the control API, with what it was called by, and how long it may wait.</summary>
+internal sealed record ControlCall(HttpContext Context, BlockStore Store, string Name, RequestLimit Limit)
+{
+    /// <summary>Cancelled when nobody waits any more; what the engine was asked for goes on all the same.</summary>
+    public CancellationToken Cancellation => Limit.Token;
+}
 
 /// <summary>One operation of the control API: how it is called, what it does, and how it is described.</summary>
 /// <param name="Method">HTTP method.</param>

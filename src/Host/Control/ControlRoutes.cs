@@ -76,26 +76,54 @@ internal static class ControlRoutes
         CreateRequest wanted = await ControlApi.ReadAsync(call.Context, Json.CreateRequest);
         if (wanted.SizeBytes is null == wanted.CloneOf is null)
             throw new BadHttpRequestException("Either sizeBytes or cloneOf must be given.");
-        if (call.Store.TryOpen(call.Name, out IBlockDevice? existing) && wanted.CloneOf is null)
+        if (wanted.CloneOf is { } snapshot)
         {
-            bool isSame = existing.Info.SizeBytes == wanted.SizeBytes && (wanted.Level ?? existing.Info.Level) == existing.Info.Level;
-            if (!isSame)
-                throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
-            await WriteAsync(call, existing.Info);
+            ExportInfo clone = await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Cancellation);
+            await WriteAsync(call, clone, StatusCodes.Status201Created);
             return;
         }
 
-        ExportInfo made = wanted.CloneOf is { } snapshot
-            ? await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Context.RequestAborted)
-            : await call.Store.CreateExportAsync(
-                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Context.RequestAborted);
+        if (await FindAsAskedAsync(call, wanted) is { } existing)
+        {
+            await WriteAsync(call, existing);
+            return;
+        }
+
+        ExportInfo made;
+        try
+        {
+            made = await call.Store.CreateExportAsync(
+                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Cancellation);
+        }
+        catch (StorageFaultException taken) when (taken.Kind == FaultKind.Conflict)
+        {
+            // Another request was faster, and may have made the very same.
+            if (await FindAsAskedAsync(call, wanted) is not { } same) throw;
+            await WriteAsync(call, same);
+            return;
+        }
+
         await WriteAsync(call, made, StatusCodes.Status201Created);
+    }
+
+    // The export that a creation asks for, when it is there already; a conflict when the name stands for anything else.
+    private static async Task<ExportInfo?> FindAsAskedAsync(ControlCall call, CreateRequest wanted)
+    {
+        if (call.Name.Length == 0 || !call.Store.TryOpen(call.Name, out IBlockDevice? device)) return null;
+        ExportInfo found = device.Info;
+        if (found.Snapshot is not null)
+            throw new StorageFaultException(FaultKind.Conflict, $"'{call.Name}' is a snapshot; an export cannot have its name.");
+        if (found.SizeBytes != wanted.SizeBytes || (wanted.Level ?? found.Level) != found.Level)
+            throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
+
+        // Whoever makes it may still wait for the log: it must not be told of before it is kept.
+        await call.Store.FlushAsync(DurabilityLevel.Journaled, call.Cancellation);
+        return found;
     }
 
     private static async Task AlterAsync(ControlCall call)
     {
         AlterRequest wanted = await ControlApi.ReadAsync(call.Context, Json.AlterRequest);
-        CancellationToken aborted = call.Context.RequestAborted;
         var patch = new ExportPatch
         {
             Name = wanted.Name,
@@ -105,19 +133,19 @@ internal static class ControlRoutes
             WriteThrough = wanted.WriteThrough,
         };
         ExportInfo after = Device(call).Info;
-        if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, aborted);
-        if (patch != new ExportPatch()) after = await call.Store.AlterExportAsync(call.Name, patch, aborted);
+        if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, call.Cancellation);
+        if (patch != new ExportPatch()) after = await call.Store.AlterExportAsync(call.Name, patch, call.Cancellation);
         await WriteAsync(call, after);
     }
 
     private static async Task DeleteAsync(ControlCall call)
     {
-        await call.Store.DeleteExportAsync(call.Name, Flag(call, "force"), call.Context.RequestAborted);
+        await call.Store.DeleteExportAsync(call.Name, Flag(call, "force"), call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task RollBackAsync(ControlCall call) =>
-        await WriteAsync(call, await call.Store.RollBackAsync(call.Name, Flag(call, "force"), call.Context.RequestAborted));
+        await WriteAsync(call, await call.Store.RollBackAsync(call.Name, Flag(call, "force"), call.Cancellation));
 
     private static async Task SnapshotAsync(ControlCall call)
     {
@@ -126,7 +154,7 @@ internal static class ControlRoutes
         // What JSON says of the elements of a list is not checked against their type.
         if (wanted.Exports?.Contains(null!) == true) throw new BadHttpRequestException("exports must be names.");
         IReadOnlyList<ExportInfo> taken = await call.Store.CreateSnapshotsAsync(
-            wanted.Exports ?? [], wanted.Name, call.Context.RequestAborted);
+            wanted.Exports ?? [], wanted.Name, call.Cancellation);
         await ControlApi.WriteAsync(
             call.Context, new ExportList([.. taken.Select(info => View(call.Store, info))]), Json.ExportList,
             StatusCodes.Status201Created);
@@ -137,7 +165,7 @@ internal static class ControlRoutes
         IBlockDevice device = Device(call);
         BlockRange range = Range(call, device);
         var runs = new BlockStatus[ExtentsMax];
-        int count = await device.GetStatusAsync(range, runs, call.Context.RequestAborted);
+        int count = await device.GetStatusAsync(range, runs, call.Cancellation);
         var extents = new List<ExtentView>(count);
         long at = range.Offset;
         foreach (BlockStatus run in runs.AsSpan(0, count))
@@ -159,8 +187,8 @@ internal static class ControlRoutes
         for (long at = range.Offset; at < range.End;)
         {
             Memory<byte> part = piece.AsMemory(0, (int)Math.Min(piece.Length, range.End - at));
-            await device.ReadAsync(at, part, call.Context.RequestAborted);
-            await call.Context.Response.Body.WriteAsync(part, call.Context.RequestAborted);
+            await device.ReadAsync(at, part, call.Cancellation);
+            await call.Context.Response.Body.WriteAsync(part, call.Cancellation);
             at += part.Length;
         }
     }
@@ -182,7 +210,7 @@ internal static class ControlRoutes
             BufferLease payload = buffers.Rent(count);
             try
             {
-                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Context.RequestAborted);
+                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Cancellation);
             }
             catch
             {
@@ -190,7 +218,7 @@ internal static class ControlRoutes
                 throw;
             }
 
-            await device.WriteAsync(at, payload, forceUnitAccess: false, call.Context.RequestAborted);
+            await device.WriteAsync(at, payload, forceUnitAccess: false, call.Cancellation);
             at += count;
         }
 
@@ -203,19 +231,19 @@ internal static class ControlRoutes
         IBlockDevice device = Device(call);
         var range = new BlockRange(wanted.Offset, wanted.Length);
         if (!range.FitsIn(device.Info.SizeBytes)) throw new BadHttpRequestException($"{range} does not lie in '{call.Name}'.");
-        await device.ZeroAsync(range, forceUnitAccess: false, call.Context.RequestAborted);
+        await device.ZeroAsync(range, forceUnitAccess: false, call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task FlushAsync(ControlCall call)
     {
-        await Device(call).FlushAsync(call.Context.RequestAborted);
+        await Device(call).FlushAsync(call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
     private static async Task PublishAsync(ControlCall call)
     {
-        await call.Store.FlushAsync(DurabilityLevel.Published, call.Context.RequestAborted);
+        await call.Store.FlushAsync(DurabilityLevel.Published, call.Cancellation);
         call.Context.Response.StatusCode = StatusCodes.Status204NoContent;
     }
 
@@ -227,7 +255,7 @@ internal static class ControlRoutes
         var lines = Channel.CreateBounded<ScrubLine>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
         Task<ScrubReport> scrubbing = call.Store.ScrubAsync(
             new ScrubOptions { Share = wanted.Share, Repairs = wanted.Repair },
-            progress => lines.Writer.TryWrite(new ScrubLine(progress)), call.Context.RequestAborted);
+            progress => lines.Writer.TryWrite(new ScrubLine(progress)), call.Cancellation);
         Task ended = scrubbing.ContinueWith(
             _ => lines.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         call.Context.Response.ContentType = "application/x-ndjson";
@@ -240,7 +268,11 @@ internal static class ControlRoutes
         }
         catch (StorageFaultException fault) when (call.Context.Response.HasStarted)
         {
-            last = new ScrubLine(Problem: ControlApi.ProblemOf(fault));
+            last = new ScrubLine(Problem: FaultStatuses.ProblemOf(fault));
+        }
+        catch (OperationCanceledException) when (call.Context.Response.HasStarted && call.Limit.IsOver)
+        {
+            last = new ScrubLine(Problem: call.Limit.ProblemOf(call.Store.Status));
         }
 
         await WriteLineAsync(call, last);
@@ -281,7 +313,7 @@ internal static class ControlRoutes
         string? of = info.Snapshot is null ? null : info.Name[..^(info.Snapshot.Name.Length + 1)];
         return new ExportView(
             info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, store.AttachedTo(info.Name), of,
-            info.Snapshot?.CreatedAt, info.WriteThrough);
+            info.Snapshot?.CreatedAt, info.WriteThrough, info.FormerNames?.Names);
     }
 
     private static IBlockDevice Device(ControlCall call) =>

@@ -10,7 +10,7 @@ internal static class FirstSteps
 {
     /// <summary>The text, with the addresses that are really listened on.</summary>
     public static string Describe(
-        EmbeddedDefault embedded, IReadOnlyList<ExportInfo> exports, IPEndPoint? nbd, IPEndPoint admin)
+        EmbeddedDefault embedded, IReadOnlyList<ExportInfo> exports, IPEndPoint? nbd, string metrics)
     {
         ExportInfo? export = exports.Count > 0 ? exports[0] : null;
         string name = export?.Name ?? EmbeddedDefault.FirstExport.Name;
@@ -27,7 +27,7 @@ internal static class FirstSteps
                            (store/ is the object store, data/ the local log and cache: keep both)
               passphrase   {embedded.PassphraseFile}
                            (everything is encrypted with it: lose it and the data is lost, so keep a copy)
-              metrics      http://{admin}/metrics, beside /healthz and /readyz
+              metrics      {metrics}, beside /healthz and /readyz
 
             Look at it     nbdinfo {url}
             Try it         qemu-io -f raw -c 'write -P 7 0 1M' -c flush -c 'read -P 7 0 1M' {url}

@@ -6,8 +6,8 @@ namespace ZeroFlow.Host.Serving;
 internal sealed partial class ServerLife
 {
     [LoggerMessage(
-        1, LogLevel.Information, "Ready: {Exports} export(s) on {Address}, metrics on http://{Admin}/metrics.")]
-    private static partial void LogReady(ILogger log, int exports, string address, System.Net.IPEndPoint admin);
+        1, LogLevel.Information, "Ready: {Exports} export(s) on {Address}, metrics on {Metrics}.")]
+    private static partial void LogReady(ILogger log, int exports, string address, string metrics);
 
     [LoggerMessage(2, LogLevel.Warning, "The store has no export yet; name one with --export NAME:SIZE.")]
     private static partial void LogNoExports(ILogger log);

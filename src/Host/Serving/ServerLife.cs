@@ -16,7 +16,7 @@ namespace ZeroFlow.Host.Serving;
 /// <item>exports created that are asked for and missing</item>
 /// <item>NBD listens</item>
 /// <item>ready; runs until it is asked to stop or the store fails</item>
-/// <item>not ready; NBD admits nobody and finishes what is in flight</item>
+/// <item>not ready; NBD and control admit nobody and finish what is in flight</item>
 /// <item>store stopped: WAL synced, what fits into the time published</item>
 /// <item>admin endpoint down</item>
 /// </list>
@@ -88,7 +88,7 @@ internal sealed partial class ServerLife
         // The store acknowledges nothing any more, so there is nothing to drain: connections are closed at once, and
         // nothing is published, because what is not in the chain may not be ours to write.
         int code = Fail(fault);
-        await nbd.StopAsync(TimeSpan.Zero);
+        await Task.WhenAll(nbd.StopAsync(TimeSpan.Zero), _admin.StopControlAsync(TimeSpan.Zero));
         return code;
     }
 
@@ -103,10 +103,10 @@ internal sealed partial class ServerLife
     {
         _state.Enter(ServerPhase.Ready, "clients can attach");
         int count = store.Exports.List().Count;
-        LogReady(_log, count, nbd.ListeningOn?.ToString() ?? _settings.SocketPath ?? "", _admin.Address);
+        LogReady(_log, count, nbd.ListeningOn?.ToString() ?? _settings.SocketPath ?? "", _admin.MetricsPlace);
         if (count == 0) LogNoExports(_log);
         if (_settings.Embedded is not { } embedded) return;
-        _output.Write(FirstSteps.Describe(embedded, store.Exports.List(), nbd.ListeningOn, _admin.Address));
+        _output.Write(FirstSteps.Describe(embedded, store.Exports.List(), nbd.ListeningOn, _admin.MetricsPlace));
         _output.Flush();
     }
 
@@ -122,7 +122,7 @@ internal sealed partial class ServerLife
     {
         _state.Enter(ServerPhase.Stopping, "the server is stopping");
         LogStopping(_log);
-        await nbd.StopAsync(DrainTimeout); // (6)
+        await Task.WhenAll(nbd.StopAsync(DrainTimeout), _admin.StopControlAsync(DrainTimeout)); // (6)
         StopSummary left;
         try
         {

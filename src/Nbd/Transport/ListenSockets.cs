@@ -33,7 +33,7 @@ internal static class ListenSockets
                 FaultKind.Invalid, $"The Unix socket path '{path}' is empty or longer than the system allows.", fault);
         }
 
-        if (IsAbandoned(path, endpoint)) File.Delete(path);
+        SocketFile.RemoveAbandoned(path, endpoint);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         return Listen(socket, endpoint, "Choose another path, or stop what uses it.");
     }
@@ -58,40 +58,6 @@ internal static class ListenSockets
             };
             throw new StorageFaultException(
                 FaultKind.Invalid, $"The NBD server cannot listen on {endpoint}: {reason}. {advice}", fault);
-        }
-    }
-
-    private static bool IsAbandoned(string path, UnixDomainSocketEndPoint endpoint)
-    {
-        if (!File.Exists(path)) return false;
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            probe.Connect(endpoint);
-            return false;
-        }
-        catch (SocketException fault)
-        {
-            // A regular file refuses connections just like a socket that nobody listens on.
-            return fault.SocketErrorCode == SocketError.ConnectionRefused && IsSocket(path);
-        }
-    }
-
-    private static bool IsSocket(string path)
-    {
-        try
-        {
-            // Sockets cannot be opened, and the file API has no other way to ask.
-            File.OpenHandle(path).Dispose();
-            return false;
-        }
-        catch (UnauthorizedAccessException)
-        {
-            return false;
-        }
-        catch (IOException)
-        {
-            return true;
         }
     }
 }

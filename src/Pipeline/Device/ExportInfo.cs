@@ -15,6 +15,7 @@ namespace ZeroFlow.Pipeline.Device;
 /// Every write, trim and zeroing is answered only when it is as durable as a FLUSH would make it, and clients are told that
 /// there is no write cache to flush.
 /// </param>
+/// <param name="FormerNames">Names that it was renamed from; null for none.</param>
 public sealed record ExportInfo(
     ExportId Id,
     string Name,
@@ -24,7 +25,8 @@ public sealed record ExportInfo(
     bool IsReadOnly = false,
     string Description = "",
     SnapshotInfo? Snapshot = null,
-    bool WriteThrough = false);
+    bool WriteThrough = false,
+    FormerNames? FormerNames = null);
 
 /// <summary>Where a snapshot comes from.</summary>
 /// <param name="Of">The export that it was taken of.</param>

@@ -28,7 +28,8 @@ internal abstract record CatalogChange
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool IsReadOnly = false,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool WriteThrough = false) : CatalogChange
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool WriteThrough = false,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? FormerNames = null) : CatalogChange
     {
         public static CreateExport From(ExportInfo info) => new(
             info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly,
@@ -36,14 +37,16 @@ internal abstract record CatalogChange
             info.Snapshot is { } origin
                 ? new SnapshotOrigin(origin.Of.Value, origin.Name, origin.CreatedAt.ToUnixTimeMilliseconds())
                 : null,
-            info.WriteThrough);
+            info.WriteThrough,
+            info.FormerNames?.Names);
 
         public ExportInfo ToInfo() => new(
             new ExportId(Id), Name, SizeBytes, ChunkBytes, Level, IsReadOnly, Description ?? "",
             Snapshot is { } origin
                 ? new SnapshotInfo(new ExportId(origin.Of), origin.Name, DateTimeOffset.FromUnixTimeMilliseconds(origin.CreatedUnixMs))
                 : null,
-            WriteThrough);
+            WriteThrough,
+            Pipeline.Device.FormerNames.From(FormerNames));
     }
 
     /// <summary>Where a snapshot comes from. Stands in checkpoints only: the chain says it by <see cref="CreateSnapshots"/>.</summary>
@@ -62,7 +65,9 @@ internal abstract record CatalogChange
         public override ExportInfo ApplyTo(ExportInfo info) => info with { Level = Level };
     }
 
-    /// <summary>Changes several properties of an export at once; what is left out stays.</summary>
+    /// <summary>
+    /// Changes several properties of an export at once; what is left out stays. An export remembers the name that it loses.
+    /// </summary>
     public sealed record AlterExport(
         uint Id,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Name = null,
@@ -74,6 +79,7 @@ internal abstract record CatalogChange
         public override ExportInfo ApplyTo(ExportInfo info) => info with
         {
             Name = Name ?? info.Name,
+            FormerNames = Pipeline.Device.FormerNames.Renamed(info.FormerNames, info.Name, Name ?? info.Name),
             Level = Level ?? info.Level,
             IsReadOnly = IsReadOnly ?? info.IsReadOnly,
             Description = Description ?? info.Description,
@@ -102,6 +108,7 @@ internal abstract record CatalogChange
             Name = SnapshotInfo.NameOf(origin.Name, name),
             IsReadOnly = true,
             Description = "",
+            FormerNames = null,
             Snapshot = new SnapshotInfo(origin.Id, name, DateTimeOffset.FromUnixTimeMilliseconds(createdUnixMs)),
         };
     }

@@ -48,7 +48,9 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
 
     /// <summary>
     /// Makes sure that an export exists: creates it when it is missing; one that exists keeps its size, and gets the
-    /// level when one is given. Durable in the WAL when the task completes.
+    /// level when one is given. Durable in the WAL when the task completes. A name that an existing export was renamed
+    /// from makes nothing: that export is returned as it is. Only <see cref="CreateExportAsync"/> and
+    /// <see cref="CloneAsync"/> give such a name anew.
     /// </summary>
     /// <exception cref="StorageFaultException">The name or size is not acceptable.</exception>
     public Task<ExportInfo> EnsureExportAsync(

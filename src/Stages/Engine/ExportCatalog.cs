@@ -60,7 +60,13 @@ internal sealed partial class ExportCatalog : IDisposable
         using (await TakeTurnAsync(cancellation))
         {
             if (!_byName.TryGetValue(name, out ExportDevice? existing))
-                return await CreateInTurnAsync(name, sizeBytes, level ?? DurabilityLevel.Journaled, cancellation);
+            {
+                if (FormerlyNamed(name) is not { } renamed)
+                    return await CreateInTurnAsync(name, sizeBytes, level ?? DurabilityLevel.Journaled, cancellation);
+                LogRenamed(name, renamed.Name);
+                return renamed;
+            }
+
             if (existing.Info.SizeBytes != sizeBytes) LogOtherSize(name, existing.Info.SizeBytes, sizeBytes);
             if (level is { } wanted) await AlterInTurnAsync(existing, new ExportPatch { Level = wanted }, cancellation);
             return existing.Info;
@@ -105,7 +111,6 @@ internal sealed partial class ExportCatalog : IDisposable
         {
             ExportDevice export = RequireExport(name);
             long before = export.Info.SizeBytes;
-            if (sizeBytes == before) return export.Info;
             if (sizeBytes < before)
             {
                 if (!mayShrink) throw Conflict($"The export '{name}' has {before} bytes; what lies beyond {sizeBytes} would be lost. Ask for a smaller size explicitly.");
@@ -115,11 +120,16 @@ internal sealed partial class ExportCatalog : IDisposable
                 await export.ZeroAsync(BlockRange.Between(sizeBytes, before), forceUnitAccess: false, cancellation);
             }
 
-            var change = new CatalogChange.ResizeExport(export.Info.Id.Value, sizeBytes);
-            await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => export.Apply(change), cancellation);
+            if (sizeBytes != before)
+            {
+                var change = new CatalogChange.ResizeExport(export.Info.Id.Value, sizeBytes);
+                await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => export.Apply(change), cancellation);
+            }
+
             after = export.Info;
         }
 
+        // Also when nothing changes: whoever asks again after giving up the wait wants to know the change durable.
         await _runtime.Front.FlushAsync(after.Level, cancellation);
         return after;
     }
@@ -312,6 +322,9 @@ internal sealed partial class ExportCatalog : IDisposable
         if (isPending || _byName.ContainsKey(name)) throw Conflict($"There is an export '{name}' already.");
     }
 
+    private ExportInfo? FormerlyNamed(string name) =>
+        List().FirstOrDefault(info => info.FormerNames?.Names.Contains(name) == true);
+
     private static void RequireDetached(ExportDevice export)
     {
         if (export.Attached > 0) throw Conflict($"The export '{export.Info.Name}' has clients attached ({export.Attached}). Detach them first, or force it.");
@@ -327,6 +340,9 @@ internal sealed partial class ExportCatalog : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The export '{Name}' has {Bytes} bytes; the {Configured} that are configured count only when it is made.")]
     private partial void LogOtherSize(string name, long bytes, long configured);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The export '{Name}' that is configured is not made: it was renamed to '{Now}'. Configure that name, or create '{Name}' explicitly.")]
+    private partial void LogRenamed(string name, string now);
 
     private readonly struct Turn(SemaphoreSlim turn) : IDisposable
     {

@@ -114,11 +114,13 @@ internal sealed class WriteFront
 
     private async ValueTask FinishAsync(ValueTask reached, CancellationToken cancellation)
     {
-        if (cancellation.CanBeCanceled && !reached.IsCompleted) await reached.AsTask().WaitAsync(cancellation);
-        else await reached;
-        await _gate.PassAsync();
+        await WaitAsync(reached, cancellation);
+        await WaitAsync(_gate.PassAsync(), cancellation);
         if (_supervisor.Cause is { } cause) throw cause;
     }
+
+    private static ValueTask WaitAsync(ValueTask wait, CancellationToken cancellation) =>
+        cancellation.CanBeCanceled && !wait.IsCompleted ? new ValueTask(wait.AsTask().WaitAsync(cancellation)) : wait;
 
     private async ValueTask WriteSlowlyAsync(
         ValueTask admitted, ExportId export, Memtable memtable, long offset, BufferLease payload, long walBytes)

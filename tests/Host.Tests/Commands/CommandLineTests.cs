@@ -20,8 +20,8 @@ public sealed class CommandLineTests
         Assert.Equal(0, code);
         string[] options =
         [
-            "--store", "--data", "--listen", "--socket", "--admin", "--export",
-            "--passphrase-file", "--config", "--set", "--tls", "--tls-certificate", "--tls-key", "--tls-client-ca",
+            "--store", "--data", "--as-of", "--listen", "--socket", "--admin", "--admin-socket", "--admin-token-file",
+            "--export", "--passphrase-file", "--config", "--set", "--tls", "--tls-certificate", "--tls-key", "--tls-client-ca",
         ];
         Assert.All(options, option => Assert.Contains(option, output, StringComparison.Ordinal));
         Assert.Contains("3 another server took the store over", output, StringComparison.Ordinal);

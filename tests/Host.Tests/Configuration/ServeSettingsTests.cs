@@ -164,7 +164,7 @@ public sealed class ServeSettingsTests
     {
         using SettingsSource source = SettingsSource.Complete().Option("Admin:Listen", address);
         if (allow is not null) source.Option("Admin:AllowRemote", allow);
-        if (isGood) Assert.Equal(1, source.Read().AdminListen.Port);
+        if (isGood) Assert.Equal(1, source.Read().AdminListen!.Port);
         else Assert.Contains(source.ReadErrors(), e => e.Contains("Admin:AllowRemote", StringComparison.Ordinal));
     }
 
@@ -218,7 +218,7 @@ public sealed class ServeSettingsTests
         Assert.Equal($"file://{data}/store", settings.StoreUrl);
         Assert.Equal(Path.Combine(data, "data"), settings.DataDirectory);
         Assert.Equal("127.0.0.1:10809", settings.Listen!.ToString());
-        Assert.Equal("127.0.0.1:10810", settings.AdminListen.ToString());
+        Assert.Equal("127.0.0.1:10810", settings.AdminListen!.ToString());
         Assert.Null(settings.SocketPath);
         Assert.Null(settings.Passphrase);
         Assert.Empty(settings.Exports);

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Tests.Control;
 
@@ -105,21 +106,100 @@ public sealed class ControlApiTests : IAsyncLifetime
     {
         string path = Path.Combine(_server.DataDirectory, AdminToken.FileName);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
-        Assert.True(AdminToken.ReadOrCreate(_server.DataDirectory).Matches(_server.Token));
-        Assert.False(AdminToken.ReadOrCreate(_server.DataDirectory).Matches(_server.Token + "x"));
-        _server.Api.Close();
+        Assert.True(AdminToken.ReadOrCreate(path).Matches(_server.Token));
+        Assert.False(AdminToken.ReadOrCreate(path).Matches(_server.Token + "x"));
+        await _server.Api.CloseAsync(TimeSpan.Zero);
         using HttpClient client = _server.NewClient(_server.Token);
         using HttpResponseMessage response = await client.GetAsync("/v1/exports", TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
         await AssertProblemAsync(response);
     }
 
-    private static async Task AssertProblemAsync(HttpResponseMessage response)
+    [Fact]
+    public async Task A_store_that_another_server_took_over_says_so_with_503()
+    {
+        await _server.DoAsync("export", "create", "disk", "1M");
+        await _server.DoAsync("flush");
+        await _server.TakeOverAsync();
+        using HttpClient client = _server.NewClient(_server.Token);
+
+        // A writer learns it from its next table.
+        using HttpResponseMessage written = await client.PutAsync(
+            "/v1/exports/disk/content", new ByteArrayContent(new byte[512]), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NoContent, written.StatusCode);
+        foreach (string path in (string[])["/v1/flush", "/v1/exports/disk/flush"])
+        {
+            using HttpResponseMessage response = await client.PostAsync(path, null, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+            JsonElement problem = await AssertProblemAsync(response);
+            Assert.Equal("fenced", problem.GetProperty("fault").GetString());
+        }
+
+        var (code, _, error) = await _server.RunAsync("export", "create", "more", "1M");
+        Assert.Equal(1, code);
+        Assert.Contains("Another server", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Equal_creations_at_once_all_find_what_they_ask_for_and_one_makes_it()
+    {
+        using HttpClient client = _server.NewClient(_server.Token);
+        for (int round = 0; round < 5; round++)
+        {
+            string name = $"disk{round}";
+            HttpStatusCode[] codes = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => CreateAsync(client, name, "{\"sizeBytes\":1048576}")));
+            Assert.Single(codes, HttpStatusCode.Created);
+            Assert.Equal(19, codes.Count(static code => code == HttpStatusCode.OK));
+        }
+
+        Assert.Equal(5, (await NamesAsync(client)).Length);
+    }
+
+    [Fact]
+    public async Task A_name_that_stands_for_something_else_is_refused_whatever_the_size()
+    {
+        await _server.DoAsync("export", "create", "disk", "1M");
+        await _server.DoAsync("snapshot", "s", "disk");
+        using HttpClient client = _server.NewClient(_server.Token);
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576,\"level\":\"journaled\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"sizeBytes\":4096}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"sizeBytes\":1048576,\"level\":\"published\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk", "{\"cloneOf\":\"disk@s\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "disk%40s", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(HttpStatusCode.BadRequest, await CreateAsync(client, "disk%40t", "{\"sizeBytes\":1048576}"));
+        Assert.Equal(["disk", "disk@s"], await NamesAsync(client));
+    }
+
+    [Theory]
+    [InlineData(FaultKind.Invalid, 400)]
+    [InlineData(FaultKind.Denied, 403)]
+    [InlineData(FaultKind.NotFound, 404)]
+    [InlineData(FaultKind.Conflict, 409)]
+    [InlineData(FaultKind.Corrupt, 500)]
+    [InlineData(FaultKind.Unavailable, 503)]
+    [InlineData(FaultKind.Fenced, 503)]
+    [InlineData(FaultKind.Closing, 503)]
+    [InlineData(FaultKind.Full, 507)]
+    public void Every_kind_of_fault_has_its_status_and_says_its_kind(FaultKind kind, int status)
+    {
+        Problem problem = FaultStatuses.ProblemOf(new StorageFaultException(kind, "Why."));
+        Assert.Equal((status, kind, "Why."), (problem.Status, problem.Fault, problem.Detail));
+    }
+
+    private static async Task<JsonElement> AssertProblemAsync(HttpResponseMessage response)
     {
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
         JsonElement problem = JsonDocument.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement;
         Assert.Equal((int)response.StatusCode, problem.GetProperty("status").GetInt32());
         Assert.NotEqual("", problem.GetProperty("detail").GetString());
+        return problem;
+    }
+
+    private static async Task<HttpStatusCode> CreateAsync(HttpClient client, string name, string body)
+    {
+        using HttpResponseMessage response = await client.PutAsync($"/v1/exports/{name}", new StringContent(body), TestContext.Current.CancellationToken);
+        return response.StatusCode;
     }
 
     private static async Task<string[]> NamesAsync(HttpClient client)

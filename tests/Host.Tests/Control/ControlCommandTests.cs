@@ -142,6 +142,18 @@ public sealed class ControlCommandTests : IAsyncLifetime
         Assert.Contains("admin.token", error.ToString(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task The_token_may_be_in_a_file_that_is_named()
+    {
+        string file = _server.PathOf("token");
+        await File.WriteAllTextAsync(file, _server.Token + "\n", TestContext.Current.CancellationToken);
+        string[] elsewhere = ["stats", "--admin", _server.Address, "--data", _server.PathOf("elsewhere"), "--admin-token-file"];
+        Assert.Equal(0, await CommandTree.RunAsync([.. elsewhere, file], TextWriter.Null, TextWriter.Null));
+        var error = new StringWriter();
+        Assert.Equal(1, await CommandTree.RunAsync([.. elsewhere, file + "s"], TextWriter.Null, error));
+        Assert.Equal($"zeroflow: The token file {file}s does not exist.\n", error.ToString());
+    }
+
     private static void AssertSame(byte[] expected, byte[] found) =>
         Assert.Equal(expected.Length, expected.AsSpan().CommonPrefixLength(found));
 

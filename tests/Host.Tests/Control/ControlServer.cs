@@ -24,7 +24,9 @@ public sealed class ControlServer : IAsyncLifetime
 
     public string DataDirectory => Path.Combine(_directory, "data");
 
-    public string Address => _admin!.Address.ToString();
+    public string Address => _admin!.Address!.ToString();
+
+    public string SocketPath => PathOf("admin.sock");
 
     public string Token => File.ReadAllText(Path.Combine(DataDirectory, AdminToken.FileName)).Trim();
 
@@ -34,26 +36,16 @@ public sealed class ControlServer : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var settings = new ServeSettings
-        {
-            StoreUrl = new Uri(Path.Combine(_directory, "store")).AbsoluteUri,
-            DataDirectory = DataDirectory,
-            Listen = null,
-            SocketPath = null,
-            Tls = null,
-            AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
-            Exports = [],
-            Passphrase = new Secret("a passphrase for a test"),
-            Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },
-            LogLevel = LogLevel.None,
-            Embedded = null,
-        };
+        ServeSettings settings = Settings(DataDirectory);
         Directory.CreateDirectory(Path.Combine(_directory, "store"));
-        _admin = new AdminEndpoint(settings.AdminListen, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
+        _admin = new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
         await _admin.StartAsync(CancellationToken.None);
-        var parts = new ServerParts(settings, _pipeline, new BootClock(), Api, NullLoggerFactory.Instance);
-        _store = await parts.OpenStoreAsync(CancellationToken.None);
+        _store = await OpenAsync(settings, Api);
     }
+
+    // Another server, on a machine of its own, takes the store over and is gone again.
+    public async Task TakeOverAsync() =>
+        await (await OpenAsync(Settings(PathOf("elsewhere")), new ControlApi())).DisposeAsync();
 
     public async ValueTask DisposeAsync()
     {
@@ -63,6 +55,11 @@ public sealed class ControlServer : IAsyncLifetime
         _pipeline.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
+
+    // The bucket is a directory: without it, the store waits for it to come back.
+    public void TakeBucketAway() => Directory.Move(PathOf("store"), PathOf("away"));
+
+    public void BringBucketBack() => Directory.Move(PathOf("away"), PathOf("store"));
 
     // Runs the command as a shell would, against this server.
     public async Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments)
@@ -87,4 +84,25 @@ public sealed class ControlServer : IAsyncLifetime
         if (token is not null) client.DefaultRequestHeaders.Authorization = new("Bearer", token);
         return client;
     }
+
+    private ServeSettings Settings(string data) =>
+        new()
+        {
+            StoreUrl = new Uri(Path.Combine(_directory, "store")).AbsoluteUri,
+            DataDirectory = data,
+            Listen = null,
+            SocketPath = null,
+            Tls = null,
+            AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
+            AdminSocketPath = SocketPath,
+            AdminTokenFile = Path.Combine(data, AdminToken.FileName),
+            Exports = [],
+            Passphrase = new Secret("a passphrase for a test"),
+            Tuning = new StoreOptions { PublishInterval = TimeSpan.FromMilliseconds(100) },
+            LogLevel = LogLevel.None,
+            Embedded = null,
+        };
+
+    private Task<IStoreEngine> OpenAsync(ServeSettings settings, ControlApi api) =>
+        new ServerParts(settings, _pipeline, new BootClock(), api, NullLoggerFactory.Instance).OpenStoreAsync(CancellationToken.None);
 }

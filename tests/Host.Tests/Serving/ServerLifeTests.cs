@@ -80,6 +80,9 @@ public sealed class ServerLifeTests : IDisposable
 
         await server.WaitForAsync(ServerPhase.Failed);
         Assert.Equal((HttpStatusCode.ServiceUnavailable, "The reason."), await server.ProbeAsync("/healthz"));
+        (HttpStatusCode control, string problem) = await server.GetAsync("/v1/status");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, control);
+        Assert.Contains("\"The store is not open: The reason.\"", problem, StringComparison.Ordinal);
         draining.SetResult();
 
         Assert.Equal(code, await run);

@@ -22,7 +22,7 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
     private readonly AdminEndpoint _admin;
     private readonly ServerState _state = new();
 
-    public ServerRun(FakeParts parts, ServeSettings settings, IPEndPoint? admin = null)
+    public ServerRun(FakeParts parts, ServeSettings settings, IPEndPoint? admin = null, string? adminSocket = null)
     {
         _loggers = LoggerFactory.Create(logging =>
         {
@@ -30,7 +30,7 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
             logging.AddProvider(this);
         });
         _admin = new AdminEndpoint(
-            admin ?? new IPEndPoint(IPAddress.Loopback, 0), _state, _collector, new ControlApi(), _loggers);
+            admin ?? new IPEndPoint(IPAddress.Loopback, 0), adminSocket, _state, _collector, new ControlApi(), _loggers);
         Life = new ServerLife(settings, parts, _admin, _state, Output, _loggers.CreateLogger<ServerLife>());
     }
 
@@ -40,7 +40,7 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
 
     public IReadOnlyCollection<string> Log => _log;
 
-    public IPEndPoint AdminAddress => _admin.Address;
+    public IPEndPoint AdminAddress => _admin.Address!;
 
     public Task<int> Start() => Life.RunAsync(_stopping.Token);
 
@@ -48,7 +48,7 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
 
     public async Task WaitForAsync(ServerPhase phase)
     {
-        while (_state.Current.Phase != phase || _admin.Address.Port == 0)
+        while (_state.Current.Phase != phase || AdminAddress.Port == 0)
             await Task.Delay(5, TestContext.Current.CancellationToken);
     }
 

@@ -68,6 +68,36 @@ public sealed class ShutdownTests(ZeroFlowBinary binary, RadosGateway gateway)
         Assert.Equal(0, await again.StopAsync());
     }
 
+    // Whoever asked for a flush gets its answer, and not a connection that ends.
+    [Fact]
+    public async Task SIGTERM_waits_for_the_control_requests_in_flight()
+    {
+        using var folder = new TestFolder();
+        await using var proxy = new S3Proxy(await gateway.PortAsync());
+        var settings = new ServerSettings(
+            await binary.PathAsync(), StorePlace.InBucket(proxy.Port, folder.Name), folder.Make("data"))
+        {
+            Exports = [$"{Disk}:{Bytes}:journaled"],
+        };
+        await using var server = await ZeroFlowServer.StartAsync(settings);
+        var admin = new Operator(settings.Binary, "--admin", $"127.0.0.1:{settings.AdminPort}", "--data", settings.Data);
+        await admin.AskAsync("flush");
+        proxy.Choose = _ => S3Fault.Refused;
+        await using (var client = await NbdClient.ConnectAsync(server.Port, Disk)) await client.WriteAsync(0, new byte[4096]);
+        var flush = admin.TryAsync("flush");
+
+        // A second one that gives up shows that the first one has long begun.
+        Assert.Equal(1, (await admin.TryAsync("flush", "--timeout", "1s")).Status);
+        Assert.False(flush.IsCompleted);
+        server.RequestStop();
+        await Task.Delay(500, TestContext.Current.CancellationToken);
+        Assert.False(flush.IsCompleted || server.HasExited);
+        proxy.Choose = _ => S3Fault.None;
+        Assert.Equal((0, ""), await flush);
+        Assert.Equal(0, await server.ExitAsync());
+        Refusals.AssertSays(server, "stopped: everything is published");
+    }
+
     // Requests that arrive while the server stops may be answered "shutting down" (108), and nothing else.
     private static async Task IgnoreShutdownAsync(Task load)
     {

@@ -1,7 +1,9 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Stages.Engine;
 
@@ -19,13 +21,23 @@ internal sealed class ControlClient : IDisposable
 {
     private static readonly ControlJson Json = ControlJson.Default;
 
+    // Beyond the time that the server is given: it has to say that it is over.
+    private static readonly TimeSpan Margin = TimeSpan.FromSeconds(10);
+
     private readonly HttpClient _http;
+    private readonly string? _limit;
 
     /// <summary>Makes a client; nothing is sent yet.</summary>
-    public ControlClient(Uri address, string? token)
+    /// <param name="address">The server.</param>
+    /// <param name="token">What lets one in, if it is needed.</param>
+    /// <param name="limit">How long each request may wait for the bucket; as long as it takes when null.</param>
+    public ControlClient(AdminAddress address, string? token, TimeSpan? limit)
     {
-        // A snapshot or a published flush waits for the bucket as long as it takes.
-        _http = new HttpClient { BaseAddress = address, Timeout = Timeout.InfiniteTimeSpan };
+        _limit = limit is { } time ? $"{RequestLimit.Parameter}={Quantities.FormatDuration(time)}" : null;
+        var handler = new SocketsHttpHandler();
+        if (address.SocketPath is { } path) handler.ConnectCallback = (_, cancellation) => ConnectAsync(path, cancellation);
+
+        _http = new HttpClient(handler) { BaseAddress = address.Url, Timeout = limit + Margin ?? Timeout.InfiniteTimeSpan };
         if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
@@ -109,13 +121,29 @@ internal sealed class ControlClient : IDisposable
         throw new HttpRequestException("The server ended the scrub without a report.");
     }
 
+    private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
     private static ByteArrayContent JsonBody<T>(T request, JsonTypeInfo<T> type) =>
         new(JsonSerializer.SerializeToUtf8Bytes(request, type));
 
     private async Task<HttpResponseMessage> SendAsync(
         HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(method, path) { Content = body };
+        string target = _limit is null ? path : $"{path}{(path.Contains('?', StringComparison.Ordinal) ? '&' : '?')}{_limit}";
+        using var request = new HttpRequestMessage(method, target) { Content = body };
         HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
         if (response.IsSuccessStatusCode) return response;
         using (response) throw new RefusedException(response.StatusCode, await DetailAsync(response, cancellation));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
@@ -18,18 +19,32 @@ internal class ControlCommand : Command
     private const string DefaultAddress = "127.0.0.1:10810";
     private const string AddressVariable = "ZEROFLOW_ADMIN";
     private const string TokenVariable = "ZEROFLOW_ADMIN_TOKEN";
+    private const string TokenFileVariable = "ZEROFLOW_ADMIN_TOKEN_FILE";
 
     private readonly Option<string> _admin = new("--admin")
     {
-        HelpName = "HOST:PORT",
-        Description = $"Admin address of the server [default: {AddressVariable}, or {DefaultAddress}]",
+        HelpName = "HOST:PORT|unix:PATH",
+        Description = $"Admin address or admin socket of the server [default: {AddressVariable}, or {DefaultAddress}]",
+    };
+
+    private readonly Option<string> _tokenFile = new("--admin-token-file")
+    {
+        HelpName = "FILE",
+        Description = $"File with the token [default: {TokenVariable} is the token itself, {TokenFileVariable} names a file]",
     };
 
     private readonly Option<string> _data = new("--data")
     {
         HelpName = "DIR",
-        Description = $"The server's data directory, whose {AdminToken.FileName} is used unless {TokenVariable} is set "
+        Description = $"The server's data directory, whose {AdminToken.FileName} is used unless a token is named "
             + "[default: ./zeroflow-data/data]",
+    };
+
+    private readonly Option<string?> _timeout = new("--timeout")
+    {
+        HelpName = "TIME",
+        Description = "How long each request may wait, such as 30s; a change that was begun takes effect all the same "
+            + "[default: as long as the bucket takes]",
     };
 
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON, as the API answers it." };
@@ -39,7 +54,9 @@ internal class ControlCommand : Command
         : base(name, description)
     {
         Add(_admin);
+        Add(_tokenFile);
         Add(_data);
+        Add(_timeout);
         Add(_json);
     }
 
@@ -56,10 +73,16 @@ internal class ControlCommand : Command
         ParseResult parsed, Func<ControlSession, CancellationToken, Task> action, CancellationToken cancellation)
     {
         InvocationConfiguration console = parsed.InvocationConfiguration;
-        Uri address = AddressOf(parsed);
+        string text = parsed.GetValue(_admin) ?? Environment.GetEnvironmentVariable(AddressVariable) ?? DefaultAddress;
+        if (!AdminAddress.TryParse(text, out AdminAddress? address))
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The admin address {text} is not {AdminAddress.Form}.");
+            return ExitCodes.Usage;
+        }
+
         try
         {
-            using var client = new ControlClient(address, TokenOf(parsed));
+            using var client = new ControlClient(address, TokenOf(parsed), LimitOf(parsed));
             await action(new ControlSession(client, new ControlOutput(console.Output, parsed.GetValue(_json)), parsed), cancellation);
             return ExitCodes.Success;
         }
@@ -73,10 +96,20 @@ internal class ControlCommand : Command
             await console.Error.WriteLineAsync($"zeroflow: {found.Message}");
             return ExitCodes.DamageFound;
         }
+        catch (HttpRequestException fault) when (fault.InnerException is SocketException { SocketErrorCode: SocketError.AccessDenied })
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The admin socket {address.SocketPath ?? address.Text} is for its owner only.");
+            return ExitCodes.NotAllowed;
+        }
         catch (Exception fault) when (fault is HttpRequestException or JsonException)
         {
             await console.Error.WriteLineAsync(
-                $"zeroflow: There is no ZeroFlow server to be reached at {address}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
+                $"zeroflow: There is no ZeroFlow server to be reached at {address.Text}: {fault.Message.TrimEnd('.')}. Name its admin address with --admin.");
+            return ExitCodes.StartFailed;
+        }
+        catch (TaskCanceledException fault) when (fault.InnerException is TimeoutException)
+        {
+            await console.Error.WriteLineAsync($"zeroflow: The server at {address.Text} does not answer.");
             return ExitCodes.StartFailed;
         }
         catch (IOException fault)
@@ -91,20 +124,26 @@ internal class ControlCommand : Command
         }
     }
 
-    private Uri AddressOf(ParseResult parsed)
+    private TimeSpan? LimitOf(ParseResult parsed)
     {
-        string text = parsed.GetValue(_admin) ?? Environment.GetEnvironmentVariable(AddressVariable) ?? DefaultAddress;
-        return Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : $"http://{text}", UriKind.Absolute, out Uri? address)
-            ? address
-            : new Uri($"http://{DefaultAddress}");
+        if (parsed.GetValue(_timeout) is not { } text) return null;
+        return RequestLimit.TryParse(text, out TimeSpan limit)
+            ? limit
+            : throw new RefusedException(HttpStatusCode.BadRequest, $"The timeout {text} is not {RequestLimit.Form}.");
     }
 
+    // What is named and not there is an error; that the default is not there is for the server to say, which may need none.
     private string? TokenOf(ParseResult parsed)
     {
+        if (parsed.GetValue(_tokenFile) is { } named) return ReadToken(named);
         if (Environment.GetEnvironmentVariable(TokenVariable) is { Length: > 0 } token) return token;
+        if (Environment.GetEnvironmentVariable(TokenFileVariable) is { Length: > 0 } file) return ReadToken(file);
         string data = parsed.GetValue(_data) ?? new EmbeddedDefault(Environment.CurrentDirectory).DataDirectory;
         return AdminToken.Read(Path.Combine(data, AdminToken.FileName));
     }
+
+    private static string ReadToken(string file) =>
+        AdminToken.Read(file) ?? throw new IOException($"The token file {file} does not exist.");
 
     private static int CodeOf(HttpStatusCode status) => status switch
     {

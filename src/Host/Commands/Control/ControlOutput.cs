@@ -35,6 +35,7 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
         if (TryWriteJson(export, ControlJson.Default.ExportView)) return;
         WriteFields(
             ("name", export.Name),
+            ("formerly", export.FormerNames is { } names ? string.Join(", ", names) : null),
             ("size", $"{Quantities.FormatSize(export.SizeBytes)} ({export.SizeBytes} bytes)"),
             ("chunk", Quantities.FormatSize(export.ChunkBytes)),
             ("level", export.Level.ToString().ToLowerInvariant()),
