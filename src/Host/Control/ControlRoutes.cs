@@ -210,7 +210,8 @@ internal static class ControlRoutes
             BufferLease payload = buffers.Rent(count);
             try
             {
-                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Cancellation);
+                // Not given up by time: Kestrel cannot answer over a read that is under way.
+                await call.Context.Request.Body.ReadExactlyAsync(payload.Memory, call.Context.RequestAborted);
             }
             catch
             {

@@ -96,6 +96,7 @@ public sealed class ControlApiTests : IAsyncLifetime
             JsonElement operation = document.GetProperty("paths").GetProperty(route.Path).GetProperty(route.Method.ToLowerInvariant());
             Assert.Equal(route.Summary, operation.GetProperty("summary").GetString());
             Assert.Equal(route.Request is not null, operation.TryGetProperty("requestBody", out _));
+            Assert.Contains("timeout", operation.GetProperty("parameters").EnumerateArray().Select(static p => p.GetProperty("name").GetString()));
         }
 
         Assert.True(document.GetProperty("components").GetProperty("schemas").GetProperty("ExportView").GetProperty("properties").TryGetProperty("sizeBytes", out _));

@@ -45,12 +45,14 @@ public sealed class TimeoutTests : IAsyncLifetime
         await _server.DoAsync("export", "create", "disk", "1M", "--level", "published");
         await _server.DoAsync("flush");
         _server.TakeBucketAway();
-        Assert.Equal(1, (await _server.RunAsync("snapshot", "s", "disk", "--timeout", "100ms")).Code);
-        Assert.Equal(1, (await _server.RunAsync("export", "grow", "disk", "2M", "--timeout", "100ms")).Code);
+
+        // Long enough to be begun, however busy the machine is.
+        Assert.Equal(1, (await _server.RunAsync("snapshot", "s", "disk", "--timeout", "1s")).Code);
+        Assert.Equal(1, (await _server.RunAsync("export", "grow", "disk", "2M", "--timeout", "1s")).Code);
 
         // It is that large already, but not in the bucket: who asks again has to wait again.
         Assert.Contains("2 MiB", await _server.DoAsync("export", "info", "disk"), StringComparison.Ordinal);
-        Assert.Equal(1, (await _server.RunAsync("export", "grow", "disk", "2M", "--timeout", "100ms")).Code);
+        Assert.Equal(1, (await _server.RunAsync("export", "grow", "disk", "2M", "--timeout", "1s")).Code);
         _server.BringBucketBack();
         await _server.DoAsync("export", "grow", "disk", "2M", "--timeout", "30s");
         await _server.DoAsync("flush");
@@ -72,6 +74,24 @@ public sealed class TimeoutTests : IAsyncLifetime
         Assert.StartsWith("zeroflow: Not done within 300ms", error, StringComparison.Ordinal);
         _server.BringBucketBack();
         await _server.DoAsync("scrub", "--timeout", "30s");
+    }
+
+    [Fact]
+    public async Task Images_go_in_and_out_with_a_time_for_each_request()
+    {
+        byte[] bytes = new byte[1 << 20];
+        new Random(1).NextBytes(bytes);
+        await File.WriteAllBytesAsync(_server.PathOf("image"), bytes, TestContext.Current.CancellationToken);
+        await _server.DoAsync("export", "create", "disk", "1M", "--level", "published", "--timeout", "30s");
+        await _server.DoAsync("import", _server.PathOf("image"), "disk", "--timeout", "30s");
+        await _server.DoAsync("export", "disk", _server.PathOf("out"), "--timeout", "30s");
+        byte[] found = await File.ReadAllBytesAsync(_server.PathOf("out"), TestContext.Current.CancellationToken);
+        Assert.Equal(bytes.Length, bytes.AsSpan().CommonPrefixLength(found));
+        _server.TakeBucketAway();
+        var (code, _, error) = await _server.RunAsync("import", _server.PathOf("image"), "disk", "--timeout", "300ms");
+        Assert.Equal(1, code);
+        Assert.Contains("Not done within 300ms", error, StringComparison.Ordinal);
+        _server.BringBucketBack();
     }
 
     [Theory]
