@@ -38,6 +38,7 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly StopSignal _stop = new();
     private Task? _stopped;
     private long _lastNumber;
+    private int _displaced;
 
     /// <summary>Makes a server that does not listen yet.</summary>
     /// <param name="exports">What clients may attach.</param>
@@ -173,18 +174,22 @@ public sealed class NbdServer : IAsyncDisposable
 
     private void Admit(Socket client)
     {
-        NbdConnection? connection = null;
+        NbdConnection? connection = null, displaced = null;
         try
         {
             lock (_lock)
             {
-                if (_connections.Count < _options.ConnectionsMax)
+                bool isFull = _connections.Count - _displaced >= _options.ConnectionsMax;
+                if (isFull) displaced = TakeDisplaced();
+                if (!isFull || displaced is not null)
                 {
                     connection = new NbdConnection(++_lastNumber, new SocketTransport(client), _services);
                     _connections.Add(connection);
                 }
             }
 
+            displaced?.Abort();
+            if (displaced is not null) _services.Log.Displaced(_options.ConnectionsMax);
             if (connection is not null)
             {
                 new Thread(() => Run(connection)) { IsBackground = true, Name = "nbd" }.Start();
@@ -202,6 +207,25 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
+    // Whoever opens connections and says nothing must not keep others out for the time of a handshake, which is long for
+    // the sake of slow networks. A client that is attached keeps its place. Under the lock.
+    private NbdConnection? TakeDisplaced()
+    {
+        // Each of them ends as soon as its thread notices; until then it takes memory.
+        if (_displaced >= _options.ConnectionsMax) return null;
+        NbdConnection? oldest = null;
+        foreach (NbdConnection connection in _connections)
+        {
+            if (connection.IsAttached || connection.IsDisplaced) continue;
+            if (oldest is null || connection.Number < oldest.Number) oldest = connection;
+        }
+
+        if (oldest is null) return null;
+        oldest.IsDisplaced = true;
+        _displaced++;
+        return oldest;
+    }
+
     private void Run(NbdConnection connection)
     {
         connection.Run();
@@ -210,7 +234,11 @@ public sealed class NbdServer : IAsyncDisposable
 
     private void Forget(NbdConnection connection)
     {
-        lock (_lock) _connections.Remove(connection);
+        lock (_lock)
+        {
+            if (_connections.Remove(connection) && connection.IsDisplaced) _displaced--;
+        }
+
         connection.Dispose();
     }
 

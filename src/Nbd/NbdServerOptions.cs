@@ -27,7 +27,8 @@ public sealed record NbdServerOptions
     /// <summary>Connections served at once, over all endpoints. Default 256.</summary>
     /// <remarks>
     /// Each one has a thread and about 320 KiB of buffers while it is attached, 100 KiB more with TLS. A client above
-    /// the limit is closed at once, so that its user sees a failure and not a hang.
+    /// the limit takes the place of the one that has been choosing an export for longest. Where all are attached it is
+    /// closed at once, so that its user sees a failure and not a hang.
     /// </remarks>
     public int ConnectionsMax { get; init; } = 256;
 

@@ -15,7 +15,6 @@ internal sealed class NbdConnection : IDisposable
     // more of a large write is copied instead of being received into its place.
     private const int ReceiveBytes = 64 * 1024;
 
-    private readonly long _number;
     private readonly SocketTransport _socket;
     private readonly ConnectionServices _services;
     private readonly CancellationTokenSource _aborted = new();
@@ -25,11 +24,17 @@ internal sealed class NbdConnection : IDisposable
 
     public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
-        _number = number;
+        Number = number;
         _socket = socket;
         _transport = socket;
         _services = services;
     }
+
+    /// <summary>Counts up with every connection of a server.</summary>
+    public long Number { get; }
+
+    /// <summary>The connection was aborted to make room for another one. Guarded by the server's lock.</summary>
+    public bool IsDisplaced { get; set; }
 
     /// <summary>Completes, always with success, when nothing of the connection is left.</summary>
     public Task Ended => _ended.Task;
@@ -45,14 +50,14 @@ internal sealed class NbdConnection : IDisposable
         {
             Serve(new ReceiveBuffer(_transport, receiveLease));
             _transport.EndSend();
-            _services.Log.Ended(_number);
+            _services.Log.Ended(Number);
         }
         catch (Exception fault)
         {
             if (fault is NbdProtocolException or SocketException or OperationCanceledException or StorageFaultException)
-                _services.Log.Dropped(_number, fault.Message);
+                _services.Log.Dropped(Number, fault.Message);
             else
-                _services.Log.ConnectionFailed(_number, fault);
+                _services.Log.ConnectionFailed(Number, fault);
         }
         finally
         {
@@ -98,7 +103,7 @@ internal sealed class NbdConnection : IDisposable
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
-        _services.Log.Attached(_number, device.Info.Name);
+        _services.Log.Attached(Number, device.Info.Name);
         var transmission = new Transmission(
             _transport, input, device, handshake.Terms, _services, OnBroken, _aborted.Token);
 
@@ -135,12 +140,12 @@ internal sealed class NbdConnection : IDisposable
         {
             var tls = TlsTransport.Accept(_socket, _services.Tls!.ForHandshake(), _services.Pool);
             _transport = tls;
-            _services.Log.Secured(_number, tls.Peer);
+            _services.Log.Secured(Number, tls.Peer);
             return tls;
         }
         catch (AuthenticationException fault)
         {
-            _services.Log.NotSecured(_number, fault.Message);
+            _services.Log.NotSecured(Number, fault.Message);
 
             // The alert that tells the client why must not be lost with a connection that is reset.
             _socket.EndSend();
@@ -150,7 +155,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void OnBroken(Exception fault)
     {
-        _services.Log.Dropped(_number, fault.Message);
+        _services.Log.Dropped(Number, fault.Message);
         Abort();
     }
 }

@@ -70,6 +70,12 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
         if (_faults.Passes(out long suppressed)) Full(connectionsMax, suppressed);
     }
 
+    /// <summary>A client that had not attached an export lost its place to a new one.</summary>
+    public void Displaced(int connectionsMax)
+    {
+        if (_strangers.Passes(out long suppressed)) Crowded(connectionsMax, suppressed);
+    }
+
     /// <summary>A client could not be accepted.</summary>
     public void AcceptFailed(EndPoint? endpoint, Exception fault)
     {
@@ -99,4 +105,8 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     [LoggerMessage(15, LogLevel.Warning,
         "NBD connection {Connection}: TLS failed: {Reason} ({Suppressed} similar lines left out.)")]
     private partial void NoTls(long connection, string reason, long suppressed);
+
+    [LoggerMessage(16, LogLevel.Warning,
+        "All {Max} NBD connections are in use: one that had not attached an export made room. ({Suppressed} similar lines left out.)")]
+    private partial void Crowded(int max, long suppressed);
 }
