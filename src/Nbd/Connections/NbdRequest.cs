@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
 
@@ -43,6 +44,11 @@ internal sealed class NbdRequest
     public BlockStatus[] Runs { get; } = new BlockStatus[StructuredReply.RunsMax];
 
     public int RunCount { get; set; }
+
+    /// <summary>
+    /// For a READ with a structured reply that failed in parts: those parts. The rest is in the payload.
+    /// </summary>
+    public IReadOnlyList<BlockRange> FailedRanges { get; set; } = [];
 
     /// <summary>Remembers the operation on the device; true when it has completed already.</summary>
     public bool Begin(ValueTask operation)

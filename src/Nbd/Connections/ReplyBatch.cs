@@ -1,4 +1,5 @@
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -105,7 +106,11 @@ internal sealed class ReplyBatch
     private void AppendStructured(NbdRequest request, NbdError error)
     {
         RequestHeader header = request.Header;
-        if (error != NbdError.None)
+        if (request.FailedRanges.Count > 0)
+        {
+            AppendDamaged(request, error);
+        }
+        else if (error != NbdError.None)
         {
             _used += StructuredReply.WriteError(Room, header.Cookie, error);
         }
@@ -149,6 +154,50 @@ internal sealed class ReplyBatch
             }
 
             at += length;
+        }
+    }
+
+    // What was read is sent, and each failed part in its place as an error that names its first byte: what no chunk covers
+    // is exactly what failed.
+    private void AppendDamaged(NbdRequest request, NbdError error)
+    {
+        RequestHeader header = request.Header;
+        if ((header.Flags & CommandFlags.DontFragment) != 0)
+        {
+            _used += StructuredReply.WriteErrorOffset(
+                Room, header.Cookie, error, (ulong)request.FailedRanges[0].Offset, isLast: true);
+            return;
+        }
+
+        // Their number is not bounded by what the batch has room for.
+        byte[] heads = new byte[((2 * request.FailedRanges.Count) + 1) * StructuredReply.ErrorOffsetSize];
+        long at = (long)header.Offset, end = at + header.Length;
+        int used = 0;
+        EndPiece();
+        foreach (BlockRange failed in request.FailedRanges)
+        {
+            AddWhole(BlockRange.Between(at, failed.Offset), isLast: false);
+            AddPiece(StructuredReply.WriteErrorOffset(
+                heads.AsSpan(used), header.Cookie, error, (ulong)failed.Offset, isLast: failed.End == end));
+            at = failed.End;
+        }
+
+        AddWhole(BlockRange.Between(at, end), isLast: true);
+
+        void AddWhole(BlockRange whole, bool isLast)
+        {
+            if (whole.IsEmpty) return;
+            AddPiece(StructuredReply.WriteData(
+                heads.AsSpan(used), header.Cookie, (ulong)whole.Offset, (uint)whole.Length, isLast));
+            _pieces.Add(new ArraySegment<byte>(
+                request.Payload!.Array, (int)(whole.Offset - (long)header.Offset), (int)whole.Length));
+            _outsideBytes += whole.Length;
+        }
+
+        void AddPiece(int bytes)
+        {
+            _pieces.Add(new ArraySegment<byte>(heads, used, bytes));
+            used += bytes;
         }
     }
 

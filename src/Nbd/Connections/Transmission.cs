@@ -5,6 +5,7 @@ using ZeroFlow.Nbd.Telemetry;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -141,6 +142,7 @@ internal sealed class Transmission
         request.ArrivedAt = _burstArrivedAt;
         request.PayloadBytes = payloadBytes;
         request.RunCount = 0;
+        request.FailedRanges = [];
         if (payloadBytes > 0) RentPayload(request, payloadBytes);
         _services.Meter.Admit.Begin(request.PayloadBytes);
         return request;
@@ -274,7 +276,7 @@ internal sealed class Transmission
     private void Complete(NbdRequest request, NbdError error, bool defer)
     {
         RequestHeader header = request.Header;
-        if (error != NbdError.None) request.ReleasePayload();
+        if (error != NbdError.None && request.FailedRanges.Count == 0) request.ReleasePayload();
         TimeSpan duration = _services.Time.GetElapsedTime(request.ArrivedAt);
         _services.Meter.Admit.End(request.PayloadBytes, duration);
         _meter.Count(header.Command, error, header.Command == NbdCommand.Flush ? 0 : header.Length, duration);
@@ -293,6 +295,12 @@ internal sealed class Transmission
     private NbdError CodeFor(NbdRequest request, Exception fault)
     {
         _services.Log.OperationFailed(request.Header.Command, _device.Info.Name, fault);
+        if (_terms.StructuredReplies && request.Header.Command == NbdCommand.Read
+            && fault is StorageFaultException { FailedRanges: { Count: > 0 } failed })
+        {
+            request.FailedRanges = failed;
+        }
+
         return FaultCodes.ToNbd(fault);
     }
 }

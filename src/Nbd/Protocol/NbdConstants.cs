@@ -127,6 +127,7 @@ internal enum ReplyChunk : ushort
     OffsetHole = 2,
     BlockStatus = 5,
     Error = 0x8001,
+    ErrorOffset = 0x8002,
 }
 
 /// <summary>The error codes that may stand in a reply. Nothing else may.</summary>

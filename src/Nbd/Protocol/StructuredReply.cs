@@ -31,6 +31,19 @@ internal static class StructuredReply
         return at + 6;
     }
 
+    /// <summary>Bytes of a chunk that says where a command failed.</summary>
+    public const int ErrorOffsetSize = HeaderSize + 14;
+
+    /// <summary>A whole chunk that says that a command failed at <paramref name="offset"/>.</summary>
+    public static int WriteErrorOffset(Span<byte> target, ulong cookie, NbdError error, ulong offset, bool isLast)
+    {
+        int at = WriteHeader(target, ReplyChunk.ErrorOffset, cookie, 14, isLast);
+        BinaryPrimitives.WriteUInt32BigEndian(target[at..], (uint)error);
+        BinaryPrimitives.WriteUInt16BigEndian(target[(at + 4)..], 0);
+        BinaryPrimitives.WriteUInt64BigEndian(target[(at + 6)..], offset);
+        return at + 14;
+    }
+
     /// <summary>The head of a chunk that <paramref name="length"/> bytes of the export follow.</summary>
     public static int WriteData(Span<byte> target, ulong cookie, ulong offset, uint length, bool isLast)
     {

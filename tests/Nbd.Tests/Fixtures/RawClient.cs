@@ -297,6 +297,9 @@ internal sealed record Chunk(bool IsLast, ReplyChunk Kind, ulong Cookie, byte[] 
 {
     public NbdError Error => (NbdError)BinaryPrimitives.ReadUInt32BigEndian(Data);
 
+    /// <summary>The byte that an error chunk with an offset names.</summary>
+    public ulong ErrorOffset => BinaryPrimitives.ReadUInt64BigEndian(Data.AsSpan(6));
+
     /// <summary>The first byte of a content chunk.</summary>
     public ulong Offset => BinaryPrimitives.ReadUInt64BigEndian(Data);
 
