@@ -16,6 +16,8 @@ internal sealed class Handshake
     private const HandshakeFlags Offered = HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes;
     private const int OptionHeaderSize = 16;
 
+    private static readonly string[] s_contexts = [MetaContext.Allocation];
+
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
     private readonly Func<IWireTransport> _startTls;
@@ -125,7 +127,7 @@ internal sealed class Handshake
         if (!_input.Skip(length)) return false;
 
         // A selection that fails voids the earlier one, whatever it fails of.
-        if (option == NbdOption.SetMetaContext) _terms = _terms with { AllocationExport = null };
+        if (option == NbdOption.SetMetaContext) _terms = _terms with { Selection = null };
         if (option == NbdOption.Abort)
             _answer.Ack(option);
         else if (MustStartTls && option != NbdOption.StartTls)
@@ -158,6 +160,8 @@ internal sealed class Handshake
             return AnswerInfo(option, data, ref device);
         else if (option == NbdOption.StructuredReply)
             AnswerStructuredReply(data);
+        else if (option == NbdOption.ExtendedHeaders)
+            AnswerExtendedHeaders(data);
         else if (option is NbdOption.ListMetaContext or NbdOption.SetMetaContext)
             AnswerMetaContext(option, data);
         else
@@ -168,7 +172,8 @@ internal sealed class Handshake
     private bool AnswerExportName(ReadOnlySpan<byte> data, ref IBlockDevice? device)
     {
         // The option has no error answer: the protocol wants the session ended without another byte.
-        if (MustStartTls || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
+        // So it does for a client that has agreed on extended headers, which must not use it.
+        if (MustStartTls || _terms.IsExtended || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
             || !_services.Exports.TryOpen(name, out IBlockDevice? opened))
         {
             return true;
@@ -272,18 +277,38 @@ internal sealed class Handshake
             return;
         }
 
-        _terms = _terms with { StructuredReplies = true };
+        if (_terms.IsExtended)
+        {
+            _answer.Error(
+                NbdOption.StructuredReply, NbdOptionReply.ErrorExtendedHeadersRequired, "Extended headers are agreed on already.");
+            return;
+        }
+
+        _terms = _terms with { Replies = ReplyForm.Structured };
         _answer.Ack(NbdOption.StructuredReply);
+    }
+
+    private void AnswerExtendedHeaders(ReadOnlySpan<byte> data)
+    {
+        if (!data.IsEmpty)
+        {
+            _answer.Error(NbdOption.ExtendedHeaders, NbdOptionReply.ErrorInvalid, "EXTENDED_HEADERS takes no data.");
+            return;
+        }
+
+        _terms = _terms with { Replies = ReplyForm.Extended };
+        _answer.Ack(NbdOption.ExtendedHeaders);
     }
 
     private void AnswerMetaContext(NbdOption option, ReadOnlySpan<byte> data)
     {
         // An earlier selection is void even if this one fails.
         bool selects = option == NbdOption.SetMetaContext;
-        if (selects) _terms = _terms with { AllocationExport = null };
-        if (!_terms.StructuredReplies)
+        if (selects) _terms = _terms with { Selection = null };
+        if (!_terms.HasChunks)
         {
-            _answer.Error(option, NbdOptionReply.ErrorInvalid, "Metadata contexts need structured replies: ask for those first.");
+            _answer.Error(
+                option, NbdOptionReply.ErrorInvalid, "Metadata contexts need structured replies or extended headers: ask for those first.");
             return;
         }
 
@@ -294,14 +319,27 @@ internal sealed class Handshake
         }
 
         if (TryFindExport(option, query.Export) is not { } device) return;
-        bool isNamed = query.AsksAllocation || (!selects && (query.IsEmpty || query.AsksNamespace));
-        if (isNamed) _answer.MetaContext(option, selects ? MetaContextQuery.AllocationId : 0);
-        if (selects && isNamed) _terms = _terms with { AllocationExport = device.Info.Name };
+        List<MetaContext> contexts = [];
+        foreach (string name in s_contexts)
+        {
+            if (selects ? query.Selects(name) : query.Lists(name))
+                contexts.Add(new MetaContext(selects ? (uint)contexts.Count + 1 : 0, name));
+        }
+
+        if (selects && contexts.Count > MetaSelection.ContextsMax)
+        {
+            _answer.Error(option, NbdOptionReply.ErrorTooBig, $"Select at most {MetaSelection.ContextsMax} contexts.");
+            return;
+        }
+
+        foreach (MetaContext context in contexts) _answer.Context(option, context);
+        if (selects && contexts.Count > 0) _terms = _terms with { Selection = new MetaSelection(device.Info.Name, contexts) };
         _answer.Ack(option);
     }
 
     private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go
-        or NbdOption.StructuredReply or NbdOption.ListMetaContext or NbdOption.SetMetaContext;
+        or NbdOption.StructuredReply or NbdOption.ExtendedHeaders or NbdOption.ListMetaContext
+        or NbdOption.SetMetaContext;
 
     private void TlsRequired(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorTlsRequired, "Start TLS first: the server serves nothing without.");

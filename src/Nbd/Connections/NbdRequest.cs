@@ -22,6 +22,9 @@ internal sealed class NbdRequest
 
     public RequestHeader Header { get; set; }
 
+    /// <summary>For a BLOCK_STATUS: the contexts that it is about, bit 0 for the one with number 1.</summary>
+    public uint Contexts { get; set; }
+
     /// <summary>When the request arrived, as a timestamp of the server's clock.</summary>
     public long ArrivedAt { get; set; }
 

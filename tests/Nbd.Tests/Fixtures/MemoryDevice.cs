@@ -109,7 +109,10 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
     public async ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
     {
         await EnterAsync("zero", range.Offset, range.Length, forceUnitAccess, cancellation);
-        _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
+
+        // An export may be told to be larger than it is.
+        range = range.Intersect(new BlockRange(0, _bytes.Length));
+        if (!range.IsEmpty) _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
     }
 
     public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);

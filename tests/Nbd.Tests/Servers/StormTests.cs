@@ -33,12 +33,12 @@ public sealed class StormTests
         using var bystander = new Bystander(server.Attach());
         BadHandshakes(server, count / 4, seed: 1);
         await server.UntilConnectionsAreAsync(1);
-        ProcessCost before = ProcessCost.Now();
+        ProcessCost before = ProcessCost.Now(server.Pool);
 
         BadHandshakes(server, count, seed: 2);
         await bystander.IsServedAsync(10);
         await server.UntilConnectionsAreAsync(1);
-        await ProcessCost.IsBackAtAsync(before, NoiseBytes);
+        await ProcessCost.IsBackAtAsync(before, server.Pool, NoiseBytes);
         bystander.Stop();
         Assert.Empty(server.Errors.Lines);
     }
@@ -52,14 +52,14 @@ public sealed class StormTests
             await TestServer.StartAsync(TestServer.DefaultOptions with { ConnectionsMax = count + 1 });
         using var bystander = new Bystander(server.Attach());
         await ComeAndGoAsync(server, count);
-        ProcessCost before = ProcessCost.Now();
+        ProcessCost before = ProcessCost.Now(server.Pool);
         for (int round = 0; round < 3; round++)
         {
             await ComeAndGoAsync(server, count);
             await bystander.IsServedAsync(10);
         }
 
-        await ProcessCost.IsBackAtAsync(before, NoiseBytes);
+        await ProcessCost.IsBackAtAsync(before, server.Pool, NoiseBytes);
         bystander.Stop();
         Assert.Empty(server.Errors.Lines);
     }
@@ -78,7 +78,7 @@ public sealed class StormTests
             ServerPayloadBytesMax = 4 * Mebi,
         });
         using var bystander = new Bystander(server.Attach());
-        ProcessCost before = ProcessCost.Now();
+        ProcessCost before = ProcessCost.Now(server.Pool);
         List<RawClient> clients = [];
         for (int i = 0; i < Deaf; i++)
         {
@@ -108,7 +108,7 @@ public sealed class StormTests
 
         foreach (RawClient client in clients) client.Dispose();
         await server.UntilConnectionsAreAsync(1);
-        await ProcessCost.IsBackAtAsync(before, server.Pool.KeptBytes + NoiseBytes);
+        await ProcessCost.IsBackAtAsync(before, server.Pool, NoiseBytes);
         bystander.Stop();
         Assert.Empty(server.Errors.Lines);
     }
