@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
@@ -11,12 +12,10 @@ namespace ZeroFlow.Nbd.Connections;
 /// The fixed newstyle handshake (doc/proto.md, "Newstyle negotiation"): greeting, then options until the client
 /// attaches an export or leaves. Runs on the thread of its connection.
 /// </summary>
-internal sealed class Handshake
+internal sealed class Handshake : IDisposable
 {
     private const HandshakeFlags Offered = HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes;
     private const int OptionHeaderSize = 16;
-
-    private static readonly string[] s_contexts = [MetaContext.Allocation];
 
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
@@ -127,7 +126,7 @@ internal sealed class Handshake
         if (!_input.Skip(length)) return false;
 
         // A selection that fails voids the earlier one, whatever it fails of.
-        if (option == NbdOption.SetMetaContext) _terms = _terms with { Selection = null };
+        if (option == NbdOption.SetMetaContext) Select(null);
         if (option == NbdOption.Abort)
             _answer.Ack(option);
         else if (MustStartTls && option != NbdOption.StartTls)
@@ -222,6 +221,7 @@ internal sealed class Handshake
         _isSecure = true;
 
         // What was agreed on without TLS may have been asked for by somebody in the middle.
+        Select(null);
         _terms = SessionTerms.Initial;
     }
 
@@ -304,7 +304,7 @@ internal sealed class Handshake
     {
         // An earlier selection is void even if this one fails.
         bool selects = option == NbdOption.SetMetaContext;
-        if (selects) _terms = _terms with { Selection = null };
+        if (selects) Select(null);
         if (!_terms.HasChunks)
         {
             _answer.Error(
@@ -319,22 +319,36 @@ internal sealed class Handshake
         }
 
         if (TryFindExport(option, query.Export) is not { } device) return;
-        List<MetaContext> contexts = [];
-        foreach (string name in s_contexts)
-        {
-            if (selects ? query.Selects(name) : query.Lists(name))
-                contexts.Add(new MetaContext(selects ? (uint)contexts.Count + 1 : 0, name));
-        }
-
-        if (selects && contexts.Count > MetaSelection.ContextsMax)
+        ExportInfo export = device.Info;
+        string[] names = [.. ContextsOf(export).Where(name => selects ? query.Selects(name) : query.Lists(name))];
+        if (selects && names.Length > MetaSelection.ContextsMax)
         {
             _answer.Error(option, NbdOptionReply.ErrorTooBig, $"Select at most {MetaSelection.ContextsMax} contexts.");
             return;
         }
 
-        foreach (MetaContext context in contexts) _answer.Context(option, context);
-        if (selects && contexts.Count > 0) _terms = _terms with { Selection = new MetaSelection(device.Info.Name, contexts) };
+        if (selects) Select(MetaSelection.Of(export, names, _services.Exports));
+        IEnumerable<MetaContext> told =
+            selects ? _terms.Selection!.Contexts : names.Select(static name => new MetaContext(0, name));
+        foreach (MetaContext context in told) _answer.Context(option, context);
         _answer.Ack(option);
+    }
+
+    private void Select(MetaSelection? selection)
+    {
+        _terms.Selection?.Dispose();
+        _terms = _terms with { Selection = selection };
+    }
+
+    private IEnumerable<string> ContextsOf(ExportInfo export)
+    {
+        yield return MetaContext.Allocation;
+        ExportId origin = export.Snapshot?.Of ?? export.Id;
+        foreach (ExportInfo other in _services.Exports.List())
+        {
+            if (other.Snapshot is { } snapshot && snapshot.Of == origin && other.Id != export.Id)
+                yield return MetaContext.ChangedSince(snapshot.Name);
+        }
     }
 
     private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go
@@ -346,6 +360,9 @@ internal sealed class Handshake
 
     private void Unsupported(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorUnsupported, "The server does not know this option.");
+
+    /// <summary>Lets go of the metadata contexts. The terms are not used any more.</summary>
+    public void Dispose() => _terms.Selection?.Dispose();
 
     private void SendLast()
     {

@@ -99,7 +99,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        var handshake = new Handshake(_transport, input, _services, StartTls);
+        using var handshake = new Handshake(_transport, input, _services, StartTls);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();

@@ -285,15 +285,17 @@ internal sealed class Transmission
             uint bit = 1u << (int)(context.Id - 1);
             if ((contexts & bit) == 0) continue;
             contexts &= ~bit;
-            used += await GetStatusAsync(request, range, context, used, isLast: contexts == 0);
+            used += context.Changes is { } changes
+                ? await GetChangesAsync(request, range, context.Id, changes, used, isLast: contexts == 0)
+                : await GetAllocationAsync(request, range, context.Id, used, isLast: contexts == 0);
         }
 
         request.Payload!.Truncate(used);
     }
 
     // Returns the bytes of the context's chunk, which goes behind those of the others.
-    private async ValueTask<int> GetStatusAsync(
-        NbdRequest request, BlockRange range, MetaContext context, int start, bool isLast)
+    private async ValueTask<int> GetAllocationAsync(
+        NbdRequest request, BlockRange range, uint context, int start, bool isLast)
     {
         BlockStatus[] runs = ArrayPool<BlockStatus>.Shared.Rent(BlockStatusReply.RunsMax);
         try
@@ -301,11 +303,28 @@ internal sealed class Transmission
             int runsMax = BlockStatusReply.RunsFor(request.Header);
             int count = await _device.GetStatusAsync(range, runs.AsMemory(0, runsMax), _aborted);
             return _status.Write(
-                request.Payload!.Span[start..], request.Header, context.Id, runs.AsSpan(0, count), isLast);
+                request.Payload!.Span[start..], request.Header, context, runs.AsSpan(0, count), isLast);
         }
         finally
         {
             ArrayPool<BlockStatus>.Shared.Return(runs);
+        }
+    }
+
+    private async ValueTask<int> GetChangesAsync(
+        NbdRequest request, BlockRange range, uint context, IChangedRanges changes, int start, bool isLast)
+    {
+        ChangedRun[] runs = ArrayPool<ChangedRun>.Shared.Rent(BlockStatusReply.RunsMax);
+        try
+        {
+            int runsMax = BlockStatusReply.RunsFor(request.Header);
+            int count = await changes.GetAsync(range, runs.AsMemory(0, runsMax), _aborted);
+            return _status.Write(
+                request.Payload!.Span[start..], request.Header, context, runs.AsSpan(0, count), isLast);
+        }
+        finally
+        {
+            ArrayPool<ChangedRun>.Shared.Return(runs);
         }
     }
 

@@ -18,6 +18,9 @@ internal readonly struct BlockStatusReply(bool isExtended)
     // NBD_STATE_HOLE and NBD_STATE_ZERO: nothing is stored there, and it reads as zeros.
     private const uint HoleAndZero = 3;
 
+    // The bit that qemu:dirty-bitmap has for "dirty", so that clients of that read this, too.
+    private const uint Changed = 1;
+
     private readonly StructuredReply _chunks = new(isExtended);
 
     private int RunSize => isExtended ? 16 : 8;
@@ -36,6 +39,14 @@ internal readonly struct BlockStatusReply(bool isExtended)
     {
         int at = WriteHead(target, header, context, runs.Length, isLast);
         foreach (BlockStatus run in runs) at += WriteRun(target[at..], run.Length, run.IsHole ? HoleAndZero : 0);
+        return at;
+    }
+
+    /// <summary>Writes the chunk of a context that tells of changes; returns its length.</summary>
+    public int Write(Span<byte> target, in RequestHeader header, uint context, ReadOnlySpan<ChangedRun> runs, bool isLast)
+    {
+        int at = WriteHead(target, header, context, runs.Length, isLast);
+        foreach (ChangedRun run in runs) at += WriteRun(target[at..], run.Length, run.IsChanged ? Changed : 0);
         return at;
     }
 
