@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Connections;
 using ZeroFlow.Nbd.Telemetry;
 using ZeroFlow.Nbd.Tls;
@@ -62,7 +63,8 @@ public sealed class NbdServer : IAsyncDisposable
         var lines = new ConnectionLog(log, time);
         TlsCredentials? tls = options.Tls is { } offered ? new TlsCredentials(offered, time, lines) : null;
         _services = new ConnectionServices(
-            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls);
+            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls,
+            new AccessPolicy(options.Access));
     }
 
     /// <summary>Where the server listens, with the ports that the system chose. Empty before the start.</summary>

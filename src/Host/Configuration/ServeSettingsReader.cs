@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
@@ -41,13 +42,15 @@ internal sealed class ServeSettingsReader
     {
         Setting? store = _layers.Find(SettingKeys.Store);
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
+        TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
             DataDirectory = ReadData(embedded),
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
-            Tls = new TlsSource(_layers, _inputs, _errors).Read(),
+            Tls = tls,
+            Access = new AccessSource(_layers, _errors).Read(tls),
             AdminListen = ReadAdmin(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
@@ -121,7 +124,7 @@ internal sealed class ServeSettingsReader
     private List<ExportSpec> ReadExports()
     {
         var exports = new List<ExportSpec>();
-        foreach (Setting setting in _layers.FindExports())
+        foreach (Setting setting in _layers.FindList(SettingKeys.Exports))
         {
             if (!ExportSpec.TryParse(setting.Value, out ExportSpec? export))
                 _errors.Add(setting, SettingKeys.Exports, ExportSpec.Form);

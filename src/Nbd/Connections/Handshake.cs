@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Blocks;
@@ -19,8 +20,9 @@ internal sealed class Handshake : IDisposable
 
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
-    private readonly Func<IWireTransport> _startTls;
+    private readonly Func<(IWireTransport Transport, ClientIdentity Client)> _startTls;
     private readonly OptionAnswer _answer = new();
+    private IExportDirectory _exports;
     private IWireTransport _transport;
     private HandshakeFlags _clientFlags;
     private SessionTerms _terms = SessionTerms.Initial;
@@ -30,14 +32,19 @@ internal sealed class Handshake : IDisposable
     /// <param name="transport">The connection, without TLS.</param>
     /// <param name="input">What comes from it.</param>
     /// <param name="services">What the server provides.</param>
-    /// <param name="startTls">Does the TLS handshake, and returns what the connection goes on over.</param>
+    /// <param name="client">Who the client is without TLS.</param>
+    /// <param name="startTls">
+    /// Does the TLS handshake, and returns what the connection goes on over, and who the client is with it.
+    /// </param>
     public Handshake(
-        IWireTransport transport, ReceiveBuffer input, ConnectionServices services, Func<IWireTransport> startTls)
+        IWireTransport transport, ReceiveBuffer input, ConnectionServices services, ClientIdentity client,
+        Func<(IWireTransport Transport, ClientIdentity Client)> startTls)
     {
         _startTls = startTls;
         _transport = transport;
         _input = input;
         _services = services;
+        _exports = ViewOf(client);
     }
 
     /// <summary>What was agreed on.</summary>
@@ -68,6 +75,9 @@ internal sealed class Handshake : IDisposable
 
         return null;
     }
+
+    private IExportDirectory ViewOf(ClientIdentity client) =>
+        AdmittedExports.For(client, _services.Exports, _services.Access, _services.Log);
 
     private bool IsFixedNewstyle => (_clientFlags & HandshakeFlags.FixedNewstyle) != 0;
 
@@ -173,7 +183,7 @@ internal sealed class Handshake : IDisposable
         // The option has no error answer: the protocol wants the session ended without another byte.
         // So it does for a client that has agreed on extended headers, which must not use it.
         if (MustStartTls || _terms.IsExtended || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
-            || !_services.Exports.TryOpen(name, out IBlockDevice? opened))
+            || !_exports.TryOpen(name, out IBlockDevice? opened))
         {
             return true;
         }
@@ -216,7 +226,8 @@ internal sealed class Handshake : IDisposable
     private void StartTls()
     {
         _isTlsDue = false;
-        _transport = _startTls();
+        (_transport, ClientIdentity client) = _startTls();
+        _exports = ViewOf(client);
         _input.ContinueOn(_transport);
         _isSecure = true;
 
@@ -233,7 +244,7 @@ internal sealed class Handshake : IDisposable
             return;
         }
 
-        foreach (ExportInfo export in _services.Exports.List()) _answer.Server(NbdOption.List, export);
+        foreach (ExportInfo export in _exports.List()) _answer.Server(NbdOption.List, export);
         _answer.Ack(NbdOption.List);
     }
 
@@ -257,7 +268,7 @@ internal sealed class Handshake : IDisposable
     {
         try
         {
-            if (_services.Exports.TryOpen(name, out IBlockDevice? opened)) return opened;
+            if (_exports.TryOpen(name, out IBlockDevice? opened)) return opened;
             _answer.Error(option, NbdOptionReply.ErrorUnknown, "There is no such export.");
         }
         catch (StorageFaultException fault)
@@ -327,7 +338,7 @@ internal sealed class Handshake : IDisposable
             return;
         }
 
-        if (selects) Select(MetaSelection.Of(export, names, _services.Exports));
+        if (selects) Select(MetaSelection.Of(export, names, _exports));
         IEnumerable<MetaContext> told =
             selects ? _terms.Selection!.Contexts : names.Select(static name => new MetaContext(0, name));
         foreach (MetaContext context in told) _answer.Context(option, context);
@@ -344,7 +355,7 @@ internal sealed class Handshake : IDisposable
     {
         yield return MetaContext.Allocation;
         ExportId origin = export.Snapshot?.Of ?? export.Id;
-        foreach (ExportInfo other in _services.Exports.List())
+        foreach (ExportInfo other in _exports.List())
         {
             if (other.Snapshot is { } snapshot && snapshot.Of == origin && other.Id != export.Id)
                 yield return MetaContext.ChangedSince(snapshot.Name);

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Device;
@@ -19,6 +20,7 @@ internal sealed class NbdConnection : IDisposable
     private readonly ConnectionServices _services;
     private readonly CancellationTokenSource _aborted = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ClientIdentity _client;
     private IWireTransport _transport;
     private Transmission? _transmission;
 
@@ -27,6 +29,7 @@ internal sealed class NbdConnection : IDisposable
         Number = number;
         _socket = socket;
         _transport = socket;
+        _client = ClientIdentity.At(socket.Remote);
         _services = services;
     }
 
@@ -99,7 +102,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        using var handshake = new Handshake(_transport, input, _services, StartTls);
+        using var handshake = new Handshake(_transport, input, _services, _client, StartTls);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
@@ -134,14 +137,16 @@ internal sealed class NbdConnection : IDisposable
         return handshake.Run();
     }
 
-    private TlsTransport StartTls()
+    private (IWireTransport Transport, ClientIdentity Client) StartTls()
     {
         try
         {
             var tls = TlsTransport.Accept(_socket, _services.Tls!.ForHandshake(), _services.Pool);
             _transport = tls;
             _services.Log.Secured(Number, tls.Peer);
-            return tls;
+            return tls.ClientCertificate is { } certificate
+                ? (tls, _client with { CertificateNames = ClientIdentity.NamesIn(certificate) })
+                : (tls, _client);
         }
         catch (AuthenticationException fault)
         {

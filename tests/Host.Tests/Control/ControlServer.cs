@@ -41,6 +41,7 @@ public sealed class ControlServer : IAsyncLifetime
             Listen = null,
             SocketPath = null,
             Tls = null,
+            Access = [],
             AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
             Exports = [],
             Passphrase = new Secret("a passphrase for a test"),

@@ -16,7 +16,7 @@ internal sealed class RawClient : IDisposable
     private readonly Socket _socket;
     private SslStream? _tls;
 
-    public RawClient(EndPoint endpoint, int? receiveBufferBytes = null)
+    public RawClient(EndPoint endpoint, int? receiveBufferBytes = null, IPAddress? from = null)
     {
         bool isUnix = endpoint is UnixDomainSocketEndPoint;
         ProtocolType protocol = isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp;
@@ -28,6 +28,7 @@ internal sealed class RawClient : IDisposable
         };
         if (receiveBufferBytes is { } bytes) _socket.ReceiveBufferSize = bytes;
         if (!isUnix) _socket.NoDelay = true;
+        if (from is not null) _socket.Bind(new IPEndPoint(from, 0));
         _socket.Connect(endpoint);
     }
 
