@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Connections;
 using ZeroFlow.Nbd.Telemetry;
 using ZeroFlow.Nbd.Tls;
@@ -38,6 +39,7 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly StopSignal _stop = new();
     private Task? _stopped;
     private long _lastNumber;
+    private int _displaced;
 
     /// <summary>Makes a server that does not listen yet.</summary>
     /// <param name="exports">What clients may attach.</param>
@@ -61,7 +63,8 @@ public sealed class NbdServer : IAsyncDisposable
         var lines = new ConnectionLog(log, time);
         TlsCredentials? tls = options.Tls is { } offered ? new TlsCredentials(offered, time, lines) : null;
         _services = new ConnectionServices(
-            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls);
+            exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls,
+            new AccessPolicy(options.Access));
     }
 
     /// <summary>Where the server listens, with the ports that the system chose. Empty before the start.</summary>
@@ -173,18 +176,22 @@ public sealed class NbdServer : IAsyncDisposable
 
     private void Admit(Socket client)
     {
-        NbdConnection? connection = null;
+        NbdConnection? connection = null, displaced = null;
         try
         {
             lock (_lock)
             {
-                if (_connections.Count < _options.ConnectionsMax)
+                bool isFull = _connections.Count - _displaced >= _options.ConnectionsMax;
+                if (isFull) displaced = TakeDisplaced();
+                if (!isFull || displaced is not null)
                 {
                     connection = new NbdConnection(++_lastNumber, new SocketTransport(client), _services);
                     _connections.Add(connection);
                 }
             }
 
+            displaced?.Abort();
+            if (displaced is not null) _services.Log.Displaced(_options.ConnectionsMax);
             if (connection is not null)
             {
                 new Thread(() => Run(connection)) { IsBackground = true, Name = "nbd" }.Start();
@@ -202,6 +209,25 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
+    // Whoever opens connections and says nothing must not keep others out for the time of a handshake, which is long for
+    // the sake of slow networks. A client that is attached keeps its place. Under the lock.
+    private NbdConnection? TakeDisplaced()
+    {
+        // Each of them ends as soon as its thread notices; until then it takes memory.
+        if (_displaced >= _options.ConnectionsMax) return null;
+        NbdConnection? oldest = null;
+        foreach (NbdConnection connection in _connections)
+        {
+            if (connection.IsAttached || connection.IsDisplaced) continue;
+            if (oldest is null || connection.Number < oldest.Number) oldest = connection;
+        }
+
+        if (oldest is null) return null;
+        oldest.IsDisplaced = true;
+        _displaced++;
+        return oldest;
+    }
+
     private void Run(NbdConnection connection)
     {
         connection.Run();
@@ -210,7 +236,11 @@ public sealed class NbdServer : IAsyncDisposable
 
     private void Forget(NbdConnection connection)
     {
-        lock (_lock) _connections.Remove(connection);
+        lock (_lock)
+        {
+            if (_connections.Remove(connection) && connection.IsDisplaced) _displaced--;
+        }
+
         connection.Dispose();
     }
 

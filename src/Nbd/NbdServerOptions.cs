@@ -1,4 +1,5 @@
 using System.Net;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Pipeline.Faults;
@@ -24,10 +25,17 @@ public sealed record NbdServerOptions
     /// <summary>How TLS is offered, on TCP and on the Unix socket; null does not offer it. Default: null.</summary>
     public TlsOptions? Tls { get; init; }
 
+    /// <summary>
+    /// Who may have which export; none for everybody. Default: none. What a client may not have is not listed for it, and
+    /// unknown when it asks.
+    /// </summary>
+    public IReadOnlyList<AccessRule> Access { get; init; } = [];
+
     /// <summary>Connections served at once, over all endpoints. Default 256.</summary>
     /// <remarks>
     /// Each one has a thread and about 320 KiB of buffers while it is attached, 100 KiB more with TLS. A client above
-    /// the limit is closed at once, so that its user sees a failure and not a hang.
+    /// the limit takes the place of the one that has been choosing an export for longest. Where all are attached it is
+    /// closed at once, so that its user sees a failure and not a hang.
     /// </remarks>
     public int ConnectionsMax { get; init; } = 256;
 
@@ -77,6 +85,8 @@ public sealed record NbdServerOptions
         // A GO with the longest legal name and no information requests must fit.
         const int OptionBytesMin = 4 + NbdConstants.StringBytesMax + 2;
         Require(TcpEndpoints.Count > 0 || UnixSocketPath is not null, "no TCP endpoint and no Unix socket is given");
+        Require(Tls?.ClientAuthorityFile is not null || Access.All(rule => rule.CertificateName is null),
+            "an access rule wants a certificate, and clients are not asked for one");
         Require(ConnectionsMax > 0, $"{nameof(ConnectionsMax)} must be positive");
         Require(RequestsInFlightMax is > 0 and <= 4096, $"{nameof(RequestsInFlightMax)} must be from 1 to 4096");
         Require(ConnectionPayloadBytesMax > 0, $"{nameof(ConnectionPayloadBytesMax)} must be positive");

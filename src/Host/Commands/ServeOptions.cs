@@ -17,6 +17,13 @@ internal sealed class ServeOptions
             + "each); LEVEL journaled (default: FLUSH is on the local disk) or published (FLUSH is in the bucket).",
     };
 
+    private readonly Option<string[]> _access = new("--access")
+    {
+        HelpName = "EXPORT=WHO[+WHO][:read-only]",
+        Description = "Lets a client have an export and its snapshots; may be repeated. An export that no rule names, and "
+            + "no rule for *, is everybody's. WHO is an address, a network, cert:NAME, unix or any.",
+    };
+
     private readonly Option<string[]> _set = new("--set")
     {
         HelpName = "KEY=VALUE",
@@ -66,6 +73,7 @@ internal sealed class ServeOptions
             "File with the secret of the control API, readable by its owner only; made when it is missing "
             + $"[default: {AdminToken.FileName} in the data directory]");
         command.Add(_exports);
+        command.Add(_access);
         Add(
             "--passphrase-file", SettingKeys.PassphraseFile, "FILE",
             $"File with the passphrase, readable by its owner only; otherwise {PassphraseSource.Variable} is used.");
@@ -94,6 +102,8 @@ internal sealed class ServeOptions
 
         string[] exports = parsed.GetValue(_exports) ?? [];
         settings.AddRange(exports.Select((export, i) => new Setting($"{SettingKeys.Exports}:{i}", export, "--export")));
+        string[] access = parsed.GetValue(_access) ?? [];
+        settings.AddRange(access.Select((rule, i) => new Setting($"{SettingKeys.Access}:{i}", rule, "--access")));
         foreach (string pair in parsed.GetValue(_set) ?? [])
         {
             int equals = pair.IndexOf('=', StringComparison.Ordinal);

@@ -106,6 +106,7 @@ internal sealed class ServerParts : IServerParts
             TcpEndpoints = _settings.Listen is { } listen ? [listen] : [],
             UnixSocketPath = _settings.SocketPath,
             Tls = _settings.Tls,
+            Access = _settings.Access,
         };
         return new NbdEndpoint(new NbdServer(
             exports, options, _buffers, _metrics, _time, _loggers.CreateLogger<NbdServer>()));

@@ -37,7 +37,8 @@ internal sealed record ExportSpec(string Name, long SizeBytes, DurabilityLevel? 
         return true;
     }
 
-    private static bool IsName(string name) =>
+    /// <summary>True for what can be the name of an export.</summary>
+    public static bool IsName(string name) =>
         name.Length > 0 && Encoding.UTF8.GetByteCount(name) <= NameBytesMax && !name.Contains(',')
         && !name.Contains('@') && !name.Any(char.IsControl);
 

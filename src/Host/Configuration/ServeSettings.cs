@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
@@ -25,6 +26,9 @@ internal sealed record ServeSettings
 
     /// <summary>How TLS is offered to NBD clients; null when it is not.</summary>
     public required TlsOptions? Tls { get; init; }
+
+    /// <summary>Who may have which export; none for everybody.</summary>
+    public required IReadOnlyList<AccessRule> Access { get; init; }
 
     /// <summary>Address of health, readiness, metrics and control; null when only the socket is served.</summary>
     public required IPEndPoint? AdminListen { get; init; }

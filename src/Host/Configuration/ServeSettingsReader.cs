@@ -4,6 +4,7 @@ using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Configuration;
@@ -44,6 +45,7 @@ internal sealed class ServeSettingsReader
         Setting? store = _layers.Find(SettingKeys.Store);
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
         string data = ReadData(embedded);
+        TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
@@ -51,7 +53,8 @@ internal sealed class ServeSettingsReader
             AsOf = ReadAsOf(),
             Listen = ReadListen(out string? socketPath),
             SocketPath = socketPath,
-            Tls = new TlsSource(_layers, _inputs, _errors).Read(),
+            Tls = tls,
+            Access = new AccessSource(_layers, _errors).Read(tls),
             AdminListen = ReadAdmin(out string? adminSocketPath),
             AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
@@ -152,7 +155,7 @@ internal sealed class ServeSettingsReader
     private List<ExportSpec> ReadExports()
     {
         var exports = new List<ExportSpec>();
-        foreach (Setting setting in _layers.FindExports())
+        foreach (Setting setting in _layers.FindList(SettingKeys.Exports))
         {
             if (!ExportSpec.TryParse(setting.Value, out ExportSpec? export))
                 _errors.Add(setting, SettingKeys.Exports, ExportSpec.Form);

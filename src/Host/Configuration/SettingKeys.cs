@@ -19,33 +19,36 @@ internal static class SettingKeys
     public const string AdminSocket = "Admin:Socket";
     public const string AdminTokenFile = "Admin:TokenFile";
     public const string Exports = "Exports";
+    public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
     public const string LogLevel = "LogLevel";
 
     private static readonly string[] General =
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
-        AdminAllowRemote, AdminTokenFile, Exports, PassphraseFile, LogLevel,
+        AdminAllowRemote, AdminTokenFile, Exports, Access, PassphraseFile, LogLevel,
     ];
+
+    // Their elements have keys of their own, such as Exports:3.
+    private static readonly string[] Lists = [Exports, Access];
 
     private static readonly Dictionary<string, string> Canonical = General
         .Concat(TuningTable.Rows.Select(row => row.Key))
         .ToDictionary(key => key, StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>Finds the written form of a key; an element of <see cref="Exports"/> belongs to its list.</summary>
+    /// <summary>Finds the written form of a key; an element of a list belongs to its list.</summary>
     public static bool TryFind(string key, [NotNullWhen(true)] out string? known)
     {
         if (Canonical.TryGetValue(key, out known)) return true;
-        if (!TryGetExportIndex(key, out _)) return false;
-        known = Exports;
-        return true;
+        known = Lists.FirstOrDefault(list => TryGetIndex(list, key, out _));
+        return known is not null;
     }
 
-    /// <summary>Reads the index from <c>Exports:3</c>.</summary>
-    public static bool TryGetExportIndex(string key, out int index)
+    /// <summary>Reads the index from the key of an element, such as <c>Exports:3</c>.</summary>
+    public static bool TryGetIndex(string list, string key, out int index)
     {
         index = 0;
-        string prefix = Exports + ":";
+        string prefix = list + ":";
         return key.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)
             && int.TryParse(
                 key.AsSpan(prefix.Length), System.Globalization.NumberStyles.None,

@@ -55,22 +55,22 @@ internal sealed class SettingLayers
     public Setting? Find(string key) => Find(key, out _);
 
     /// <summary>
-    /// The exports of the highest layer that names any; a single text may hold several, separated by commas.
+    /// The elements of a list in the highest layer that has any; a single text may hold several, separated by commas.
     /// </summary>
-    public IReadOnlyList<Setting> FindExports()
+    public IReadOnlyList<Setting> FindList(string list)
     {
         foreach (IReadOnlyList<Setting> layer in _highestFirst)
         {
-            List<Setting> exports =
+            List<Setting> elements =
             [
                 .. layer
-                    .Where(s => SettingKeys.TryFind(s.Key, out string? known) && known == SettingKeys.Exports)
-                    .OrderBy(s => SettingKeys.TryGetExportIndex(s.Key, out int index) ? index : -1)
+                    .Where(s => SettingKeys.TryFind(s.Key, out string? known) && known == list)
+                    .OrderBy(s => SettingKeys.TryGetIndex(list, s.Key, out int index) ? index : -1)
                     .SelectMany(s => s.Value
                         .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
                         .Select(value => s with { Value = value })),
             ];
-            if (exports.Count > 0) return exports;
+            if (elements.Count > 0) return elements;
         }
 
         return [];

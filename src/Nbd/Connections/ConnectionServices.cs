@@ -1,3 +1,4 @@
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Telemetry;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Pipeline.Device;
@@ -16,7 +17,8 @@ internal sealed record ConnectionServices(
     TimeProvider Time,
     ConnectionLog Log,
     StopSignal Stop,
-    TlsCredentials? Tls);
+    TlsCredentials? Tls,
+    AccessPolicy Access);
 
 /// <summary>Whether the server was asked to stop. Set once, read on every request.</summary>
 internal sealed class StopSignal

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
@@ -11,15 +13,16 @@ namespace ZeroFlow.Nbd.Connections;
 /// The fixed newstyle handshake (doc/proto.md, "Newstyle negotiation"): greeting, then options until the client
 /// attaches an export or leaves. Runs on the thread of its connection.
 /// </summary>
-internal sealed class Handshake
+internal sealed class Handshake : IDisposable
 {
     private const HandshakeFlags Offered = HandshakeFlags.FixedNewstyle | HandshakeFlags.NoZeroes;
     private const int OptionHeaderSize = 16;
 
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
-    private readonly Func<IWireTransport> _startTls;
+    private readonly Func<(IWireTransport Transport, ClientIdentity Client)> _startTls;
     private readonly OptionAnswer _answer = new();
+    private IExportDirectory _exports;
     private IWireTransport _transport;
     private HandshakeFlags _clientFlags;
     private SessionTerms _terms = SessionTerms.Initial;
@@ -29,14 +32,19 @@ internal sealed class Handshake
     /// <param name="transport">The connection, without TLS.</param>
     /// <param name="input">What comes from it.</param>
     /// <param name="services">What the server provides.</param>
-    /// <param name="startTls">Does the TLS handshake, and returns what the connection goes on over.</param>
+    /// <param name="client">Who the client is without TLS.</param>
+    /// <param name="startTls">
+    /// Does the TLS handshake, and returns what the connection goes on over, and who the client is with it.
+    /// </param>
     public Handshake(
-        IWireTransport transport, ReceiveBuffer input, ConnectionServices services, Func<IWireTransport> startTls)
+        IWireTransport transport, ReceiveBuffer input, ConnectionServices services, ClientIdentity client,
+        Func<(IWireTransport Transport, ClientIdentity Client)> startTls)
     {
         _startTls = startTls;
         _transport = transport;
         _input = input;
         _services = services;
+        _exports = ViewOf(client);
     }
 
     /// <summary>What was agreed on.</summary>
@@ -67,6 +75,9 @@ internal sealed class Handshake
 
         return null;
     }
+
+    private IExportDirectory ViewOf(ClientIdentity client) =>
+        AdmittedExports.For(client, _services.Exports, _services.Access, _services.Log);
 
     private bool IsFixedNewstyle => (_clientFlags & HandshakeFlags.FixedNewstyle) != 0;
 
@@ -125,7 +136,7 @@ internal sealed class Handshake
         if (!_input.Skip(length)) return false;
 
         // A selection that fails voids the earlier one, whatever it fails of.
-        if (option == NbdOption.SetMetaContext) _terms = _terms with { AllocationExport = null };
+        if (option == NbdOption.SetMetaContext) Select(null);
         if (option == NbdOption.Abort)
             _answer.Ack(option);
         else if (MustStartTls && option != NbdOption.StartTls)
@@ -158,6 +169,8 @@ internal sealed class Handshake
             return AnswerInfo(option, data, ref device);
         else if (option == NbdOption.StructuredReply)
             AnswerStructuredReply(data);
+        else if (option == NbdOption.ExtendedHeaders)
+            AnswerExtendedHeaders(data);
         else if (option is NbdOption.ListMetaContext or NbdOption.SetMetaContext)
             AnswerMetaContext(option, data);
         else
@@ -168,8 +181,9 @@ internal sealed class Handshake
     private bool AnswerExportName(ReadOnlySpan<byte> data, ref IBlockDevice? device)
     {
         // The option has no error answer: the protocol wants the session ended without another byte.
-        if (MustStartTls || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
-            || !_services.Exports.TryOpen(name, out IBlockDevice? opened))
+        // So it does for a client that has agreed on extended headers, which must not use it.
+        if (MustStartTls || _terms.IsExtended || _services.Stop.IsRequested || !ExportQuery.TryParseName(data, out string name)
+            || !_exports.TryOpen(name, out IBlockDevice? opened))
         {
             return true;
         }
@@ -212,11 +226,13 @@ internal sealed class Handshake
     private void StartTls()
     {
         _isTlsDue = false;
-        _transport = _startTls();
+        (_transport, ClientIdentity client) = _startTls();
+        _exports = ViewOf(client);
         _input.ContinueOn(_transport);
         _isSecure = true;
 
         // What was agreed on without TLS may have been asked for by somebody in the middle.
+        Select(null);
         _terms = SessionTerms.Initial;
     }
 
@@ -228,7 +244,7 @@ internal sealed class Handshake
             return;
         }
 
-        foreach (ExportInfo export in _services.Exports.List()) _answer.Server(NbdOption.List, export);
+        foreach (ExportInfo export in _exports.List()) _answer.Server(NbdOption.List, export);
         _answer.Ack(NbdOption.List);
     }
 
@@ -252,7 +268,7 @@ internal sealed class Handshake
     {
         try
         {
-            if (_services.Exports.TryOpen(name, out IBlockDevice? opened)) return opened;
+            if (_exports.TryOpen(name, out IBlockDevice? opened)) return opened;
             _answer.Error(option, NbdOptionReply.ErrorUnknown, "There is no such export.");
         }
         catch (StorageFaultException fault)
@@ -272,18 +288,38 @@ internal sealed class Handshake
             return;
         }
 
-        _terms = _terms with { StructuredReplies = true };
+        if (_terms.IsExtended)
+        {
+            _answer.Error(
+                NbdOption.StructuredReply, NbdOptionReply.ErrorExtendedHeadersRequired, "Extended headers are agreed on already.");
+            return;
+        }
+
+        _terms = _terms with { Replies = ReplyForm.Structured };
         _answer.Ack(NbdOption.StructuredReply);
+    }
+
+    private void AnswerExtendedHeaders(ReadOnlySpan<byte> data)
+    {
+        if (!data.IsEmpty)
+        {
+            _answer.Error(NbdOption.ExtendedHeaders, NbdOptionReply.ErrorInvalid, "EXTENDED_HEADERS takes no data.");
+            return;
+        }
+
+        _terms = _terms with { Replies = ReplyForm.Extended };
+        _answer.Ack(NbdOption.ExtendedHeaders);
     }
 
     private void AnswerMetaContext(NbdOption option, ReadOnlySpan<byte> data)
     {
         // An earlier selection is void even if this one fails.
         bool selects = option == NbdOption.SetMetaContext;
-        if (selects) _terms = _terms with { AllocationExport = null };
-        if (!_terms.StructuredReplies)
+        if (selects) Select(null);
+        if (!_terms.HasChunks)
         {
-            _answer.Error(option, NbdOptionReply.ErrorInvalid, "Metadata contexts need structured replies: ask for those first.");
+            _answer.Error(
+                option, NbdOptionReply.ErrorInvalid, "Metadata contexts need structured replies or extended headers: ask for those first.");
             return;
         }
 
@@ -294,20 +330,50 @@ internal sealed class Handshake
         }
 
         if (TryFindExport(option, query.Export) is not { } device) return;
-        bool isNamed = query.AsksAllocation || (!selects && (query.IsEmpty || query.AsksNamespace));
-        if (isNamed) _answer.MetaContext(option, selects ? MetaContextQuery.AllocationId : 0);
-        if (selects && isNamed) _terms = _terms with { AllocationExport = device.Info.Name };
+        ExportInfo export = device.Info;
+        string[] names = [.. ContextsOf(export).Where(name => selects ? query.Selects(name) : query.Lists(name))];
+        if (selects && names.Length > MetaSelection.ContextsMax)
+        {
+            _answer.Error(option, NbdOptionReply.ErrorTooBig, $"Select at most {MetaSelection.ContextsMax} contexts.");
+            return;
+        }
+
+        if (selects) Select(MetaSelection.Of(export, names, _exports));
+        IEnumerable<MetaContext> told =
+            selects ? _terms.Selection!.Contexts : names.Select(static name => new MetaContext(0, name));
+        foreach (MetaContext context in told) _answer.Context(option, context);
         _answer.Ack(option);
     }
 
+    private void Select(MetaSelection? selection)
+    {
+        _terms.Selection?.Dispose();
+        _terms = _terms with { Selection = selection };
+    }
+
+    private IEnumerable<string> ContextsOf(ExportInfo export)
+    {
+        yield return MetaContext.Allocation;
+        ExportId origin = export.Snapshot?.Of ?? export.Id;
+        foreach (ExportInfo other in _exports.List())
+        {
+            if (other.Snapshot is { } snapshot && snapshot.Of == origin && other.Id != export.Id)
+                yield return MetaContext.ChangedSince(snapshot.Name);
+        }
+    }
+
     private static bool IsServed(NbdOption option) => option is NbdOption.List or NbdOption.Info or NbdOption.Go
-        or NbdOption.StructuredReply or NbdOption.ListMetaContext or NbdOption.SetMetaContext;
+        or NbdOption.StructuredReply or NbdOption.ExtendedHeaders or NbdOption.ListMetaContext
+        or NbdOption.SetMetaContext;
 
     private void TlsRequired(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorTlsRequired, "Start TLS first: the server serves nothing without.");
 
     private void Unsupported(NbdOption option) =>
         _answer.Error(option, NbdOptionReply.ErrorUnsupported, "The server does not know this option.");
+
+    /// <summary>Lets go of the metadata contexts. The terms are not used any more.</summary>
+    public void Dispose() => _terms.Selection?.Dispose();
 
     private void SendLast()
     {

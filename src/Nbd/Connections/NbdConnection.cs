@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Device;
@@ -15,21 +16,28 @@ internal sealed class NbdConnection : IDisposable
     // more of a large write is copied instead of being received into its place.
     private const int ReceiveBytes = 64 * 1024;
 
-    private readonly long _number;
     private readonly SocketTransport _socket;
     private readonly ConnectionServices _services;
     private readonly CancellationTokenSource _aborted = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ClientIdentity _client;
     private IWireTransport _transport;
     private Transmission? _transmission;
 
     public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
-        _number = number;
+        Number = number;
         _socket = socket;
         _transport = socket;
+        _client = ClientIdentity.At(socket.Remote);
         _services = services;
     }
+
+    /// <summary>Counts up with every connection of a server.</summary>
+    public long Number { get; }
+
+    /// <summary>The connection was aborted to make room for another one. Guarded by the server's lock.</summary>
+    public bool IsDisplaced { get; set; }
 
     /// <summary>Completes, always with success, when nothing of the connection is left.</summary>
     public Task Ended => _ended.Task;
@@ -45,14 +53,14 @@ internal sealed class NbdConnection : IDisposable
         {
             Serve(new ReceiveBuffer(_transport, receiveLease));
             _transport.EndSend();
-            _services.Log.Ended(_number);
+            _services.Log.Ended(Number);
         }
         catch (Exception fault)
         {
             if (fault is NbdProtocolException or SocketException or OperationCanceledException or StorageFaultException)
-                _services.Log.Dropped(_number, fault.Message);
+                _services.Log.Dropped(Number, fault.Message);
             else
-                _services.Log.ConnectionFailed(_number, fault);
+                _services.Log.ConnectionFailed(Number, fault);
         }
         finally
         {
@@ -94,11 +102,11 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        var handshake = new Handshake(_transport, input, _services, StartTls);
+        using var handshake = new Handshake(_transport, input, _services, _client, StartTls);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
-        _services.Log.Attached(_number, device.Info.Name);
+        _services.Log.Attached(Number, device.Info.Name);
         var transmission = new Transmission(
             _transport, input, device, handshake.Terms, _services, OnBroken, _aborted.Token);
 
@@ -129,18 +137,20 @@ internal sealed class NbdConnection : IDisposable
         return handshake.Run();
     }
 
-    private TlsTransport StartTls()
+    private (IWireTransport Transport, ClientIdentity Client) StartTls()
     {
         try
         {
             var tls = TlsTransport.Accept(_socket, _services.Tls!.ForHandshake(), _services.Pool);
             _transport = tls;
-            _services.Log.Secured(_number, tls.Peer);
-            return tls;
+            _services.Log.Secured(Number, tls.Peer);
+            return tls.ClientCertificate is { } certificate
+                ? (tls, _client with { CertificateNames = ClientIdentity.NamesIn(certificate) })
+                : (tls, _client);
         }
         catch (AuthenticationException fault)
         {
-            _services.Log.NotSecured(_number, fault.Message);
+            _services.Log.NotSecured(Number, fault.Message);
 
             // The alert that tells the client why must not be lost with a connection that is reset.
             _socket.EndSend();
@@ -150,7 +160,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void OnBroken(Exception fault)
     {
-        _services.Log.Dropped(_number, fault.Message);
+        _services.Log.Dropped(Number, fault.Message);
         Abort();
     }
 }

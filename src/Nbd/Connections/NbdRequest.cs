@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
 
@@ -20,6 +21,9 @@ internal sealed class NbdRequest
     public ValueTaskAwaiter Operation { get; private set; }
 
     public RequestHeader Header { get; set; }
+
+    /// <summary>For a BLOCK_STATUS: the contexts that it is about, bit 0 for the one with number 1.</summary>
+    public uint Contexts { get; set; }
 
     /// <summary>When the request arrived, as a timestamp of the server's clock.</summary>
     public long ArrivedAt { get; set; }
@@ -43,6 +47,11 @@ internal sealed class NbdRequest
     public BlockStatus[] Runs { get; } = new BlockStatus[StructuredReply.RunsMax];
 
     public int RunCount { get; set; }
+
+    /// <summary>
+    /// For a READ with a structured reply that failed in parts: those parts. The rest is in the payload.
+    /// </summary>
+    public IReadOnlyList<BlockRange> FailedRanges { get; set; } = [];
 
     /// <summary>Remembers the operation on the device; true when it has completed already.</summary>
     public bool Begin(ValueTask operation)

@@ -1,4 +1,5 @@
 using ZeroFlow.Nbd.Protocol;
+using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -21,7 +22,8 @@ internal sealed class ReplyBatch
     private const int FullBytes = 64 * 1024;
 
     private readonly BufferLease _buffer;
-    private readonly bool _isStructured;
+    private readonly bool _hasChunks;
+    private readonly StructuredReply _chunks;
     private readonly int _headBytes;
     private readonly int _requestsMax;
     private readonly List<ArraySegment<byte>> _pieces = [];
@@ -31,17 +33,20 @@ internal sealed class ReplyBatch
 
     /// <param name="buffer">Where headers and small payloads go; owned by the batch.</param>
     /// <param name="requestsMax">Most replies in a batch: each of them finds room for its headers.</param>
-    /// <param name="isStructured">Replies are structured.</param>
-    public ReplyBatch(BufferLease buffer, int requestsMax, bool isStructured)
+    /// <param name="form">The form of all replies.</param>
+    public ReplyBatch(BufferLease buffer, int requestsMax, ReplyForm form)
     {
         _buffer = buffer;
-        _isStructured = isStructured;
-        _headBytes = HeadBytesMax(isStructured);
+        _hasChunks = form != ReplyForm.Simple;
+        _chunks = new StructuredReply(form == ReplyForm.Extended);
+        _headBytes = HeadBytesMax(form);
         _requestsMax = requestsMax;
     }
 
     /// <summary>Most bytes that one reply takes beside its payload.</summary>
-    public static int HeadBytesMax(bool isStructured) => isStructured ? StructuredReply.HeadBytesMax : SimpleReply.Size;
+    public static int HeadBytesMax(ReplyForm form) => form == ReplyForm.Simple
+        ? SimpleReply.Size
+        : new StructuredReply(form == ReplyForm.Extended).HeadBytesMax;
 
     /// <summary>True when it is better to send now than to gather more.</summary>
     public bool IsFull => _used + _outsideBytes >= FullBytes;
@@ -58,7 +63,7 @@ internal sealed class ReplyBatch
         Requests.Add(request);
         RequestHeader header = request.Header;
         Acknowledges |= error == NbdError.None && header.Command is not (NbdCommand.Read or NbdCommand.BlockStatus);
-        if (_isStructured)
+        if (_hasChunks)
         {
             AppendStructured(request, error);
             return;
@@ -105,22 +110,26 @@ internal sealed class ReplyBatch
     private void AppendStructured(NbdRequest request, NbdError error)
     {
         RequestHeader header = request.Header;
-        if (error != NbdError.None)
+        if (request.FailedRanges.Count > 0)
         {
-            _used += StructuredReply.WriteError(Room, header.Cookie, error);
+            AppendDamaged(request, error);
+        }
+        else if (error != NbdError.None)
+        {
+            _used += _chunks.WriteError(Room, header, error);
         }
         else if (request.Payload is not { } payload)
         {
-            _used += StructuredReply.WriteNone(Room, header.Cookie);
+            _used += _chunks.WriteNone(Room, header);
         }
         else if (header.Command == NbdCommand.BlockStatus)
         {
-            _used += StructuredReply.WriteBlockStatus(Room, header.Cookie, (uint)payload.Length);
+            // Its chunks are whole, headers and all.
             AppendPayload(request, 0, payload.Length);
         }
         else if (request.RunCount == 0)
         {
-            _used += StructuredReply.WriteData(Room, header.Cookie, header.Offset, header.Length, isLast: true);
+            _used += _chunks.WriteData(Room, header, header.Offset, (uint)header.Length, isLast: true);
             AppendPayload(request, 0, payload.Length);
         }
         else
@@ -140,15 +149,59 @@ internal sealed class ReplyBatch
             bool isLast = i == request.RunCount - 1;
             if (request.Runs[i].IsHole)
             {
-                _used += StructuredReply.WriteHole(Room, header.Cookie, offset, (uint)length, isLast);
+                _used += _chunks.WriteHole(Room, header, offset, (uint)length, isLast);
             }
             else
             {
-                _used += StructuredReply.WriteData(Room, header.Cookie, offset, (uint)length, isLast);
+                _used += _chunks.WriteData(Room, header, offset, (uint)length, isLast);
                 AppendPayload(request, at, length);
             }
 
             at += length;
+        }
+    }
+
+    // What was read is sent, and each failed part in its place as an error that names its first byte: what no chunk covers
+    // is exactly what failed.
+    private void AppendDamaged(NbdRequest request, NbdError error)
+    {
+        RequestHeader header = request.Header;
+        if ((header.Flags & CommandFlags.DontFragment) != 0)
+        {
+            _used += _chunks.WriteErrorOffset(
+                Room, header, error, (ulong)request.FailedRanges[0].Offset, isLast: true);
+            return;
+        }
+
+        // Their number is not bounded by what the batch has room for.
+        byte[] heads = new byte[((2 * request.FailedRanges.Count) + 1) * _chunks.ChunkBytesMax];
+        long at = (long)header.Offset, end = at + (long)header.Length;
+        int used = 0;
+        EndPiece();
+        foreach (BlockRange failed in request.FailedRanges)
+        {
+            AddWhole(BlockRange.Between(at, failed.Offset), isLast: false);
+            AddPiece(_chunks.WriteErrorOffset(
+                heads.AsSpan(used), header, error, (ulong)failed.Offset, isLast: failed.End == end));
+            at = failed.End;
+        }
+
+        AddWhole(BlockRange.Between(at, end), isLast: true);
+
+        void AddWhole(BlockRange whole, bool isLast)
+        {
+            if (whole.IsEmpty) return;
+            AddPiece(_chunks.WriteData(
+                heads.AsSpan(used), header, (ulong)whole.Offset, (uint)whole.Length, isLast));
+            _pieces.Add(new ArraySegment<byte>(
+                request.Payload!.Array, (int)(whole.Offset - (long)header.Offset), (int)whole.Length));
+            _outsideBytes += whole.Length;
+        }
+
+        void AddPiece(int bytes)
+        {
+            _pieces.Add(new ArraySegment<byte>(heads, used, bytes));
+            used += bytes;
         }
     }
 

@@ -34,11 +34,11 @@ internal sealed class ReplyQueue
     /// <param name="window">Where answered requests leave from.</param>
     /// <param name="pool">Lends two buffers until <see cref="Close"/>.</param>
     /// <param name="requestsMax">Most requests in the window.</param>
-    /// <param name="isStructured">The session has agreed on structured replies.</param>
+    /// <param name="form">The form of all replies.</param>
     /// <param name="confirm">Asked whether an acknowledgement may still be told; it fails when it may not.</param>
     /// <param name="onBroken">Told once why nothing can be sent any more.</param>
     public ReplyQueue(
-        IWireTransport transport, RequestWindow window, BufferPool pool, int requestsMax, bool isStructured,
+        IWireTransport transport, RequestWindow window, BufferPool pool, int requestsMax, ReplyForm form,
         Func<ValueTask> confirm, Action<Exception> onBroken)
     {
         _transport = transport;
@@ -46,9 +46,9 @@ internal sealed class ReplyQueue
         _confirm = confirm;
         _onBroken = onBroken;
         _resume = Resume;
-        int bytes = CopyBytes + (requestsMax * ReplyBatch.HeadBytesMax(isStructured));
-        _filling = new ReplyBatch(pool.Rent(bytes), requestsMax, isStructured);
-        _sending = new ReplyBatch(pool.Rent(bytes), requestsMax, isStructured);
+        int bytes = CopyBytes + (requestsMax * ReplyBatch.HeadBytesMax(form));
+        _filling = new ReplyBatch(pool.Rent(bytes), requestsMax, form);
+        _sending = new ReplyBatch(pool.Rent(bytes), requestsMax, form);
     }
 
     /// <summary>

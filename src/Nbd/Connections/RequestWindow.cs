@@ -18,6 +18,8 @@ internal sealed class RequestWindow
     private long _bytes;
     private long _reservedBytes;
     private bool _isWaited;
+    private CancellationTokenSource? _sharedWait;
+    private long _sharedWaitBytes;
 
     /// <param name="options">The bounds.</param>
     /// <param name="shared">The budget of the server, for what does not fit the connection's own share.</param>
@@ -35,32 +37,33 @@ internal sealed class RequestWindow
     /// <summary>Lets a request with <paramref name="bytes"/> of payload memory in, if there is room now.</summary>
     public NbdRequest? TryEnter(long bytes)
     {
-        bool isReserved;
         lock (_gate)
         {
             if (!Fits(bytes)) return null;
-            isReserved = bytes <= _options.ConnectionReservedBytes - _reservedBytes;
-            if (isReserved) return Take(bytes, isReserved);
+            if (FitsOwnShare(bytes)) return Take(bytes, isReserved: true);
         }
 
         if (!_shared.TryTake(bytes)) return null;
-        lock (_gate) return Take(bytes, isReserved);
+        lock (_gate) return Take(bytes, isReserved: false);
     }
 
     /// <summary>Lets a request in, blocking the calling thread until there is room.</summary>
     /// <exception cref="OperationCanceledException">The connection was aborted.</exception>
     public NbdRequest Enter(long bytes)
     {
-        bool isReserved;
-        lock (_gate)
+        while (true)
         {
-            while (!Fits(bytes)) WaitForLeave();
-            isReserved = bytes <= _options.ConnectionReservedBytes - _reservedBytes;
-            if (isReserved) return Take(bytes, isReserved);
-        }
+            lock (_gate)
+            {
+                while (!Fits(bytes)) WaitForLeave();
+                if (FitsOwnShare(bytes)) return Take(bytes, isReserved: true);
+                _sharedWait = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
+                _sharedWaitBytes = bytes;
+            }
 
-        _shared.TakeAsync(bytes, _aborted).AsTask().GetAwaiter().GetResult();
-        lock (_gate) return Take(bytes, isReserved);
+            if (!TryTakeShared(_sharedWait, bytes)) continue;
+            lock (_gate) return Take(bytes, isReserved: false);
+        }
     }
 
     /// <summary>Lets <paramref name="requests"/> out: their replies are gone, and they are not used any more.</summary>
@@ -70,7 +73,7 @@ internal sealed class RequestWindow
         lock (_gate)
         {
             foreach (NbdRequest request in requests) sharedBytes += Return(request);
-            if (_isWaited) Monitor.PulseAll(_gate);
+            WakeWaiter();
         }
 
         if (sharedBytes > 0) _shared.Return(sharedBytes);
@@ -83,7 +86,7 @@ internal sealed class RequestWindow
         lock (_gate)
         {
             sharedBytes = Return(request);
-            if (_isWaited) Monitor.PulseAll(_gate);
+            WakeWaiter();
         }
 
         if (sharedBytes > 0) _shared.Return(sharedBytes);
@@ -109,6 +112,35 @@ internal sealed class RequestWindow
     // A request that is larger than the whole window goes in alone, instead of waiting for ever.
     private bool Fits(long bytes) => _requests < _options.RequestsInFlightMax
         && (_bytes == 0 || bytes <= _options.ConnectionPayloadBytesMax - _bytes);
+
+    private bool FitsOwnShare(long bytes) => bytes <= _options.ConnectionReservedBytes - _reservedBytes;
+
+    // False when the connection's own share became free first. The server's budget may be in the hands of clients that
+    // never read: who waits in that line must not be held up by them once it could go on without.
+    private bool TryTakeShared(CancellationTokenSource wait, long bytes)
+    {
+        try
+        {
+            _shared.TakeAsync(bytes, wait.Token).AsTask().GetAwaiter().GetResult();
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            _aborted.ThrowIfCancellationRequested();
+            return false;
+        }
+        finally
+        {
+            lock (_gate) _sharedWait = null;
+            wait.Dispose();
+        }
+    }
+
+    private void WakeWaiter()
+    {
+        if (_isWaited) Monitor.PulseAll(_gate);
+        if (_sharedWait is not null && FitsOwnShare(_sharedWaitBytes)) _sharedWait.Cancel();
+    }
 
     private void WaitForLeave()
     {

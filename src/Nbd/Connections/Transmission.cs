@@ -5,6 +5,7 @@ using ZeroFlow.Nbd.Telemetry;
 using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -28,6 +29,9 @@ internal sealed class Transmission
     private readonly SessionTerms _terms;
     private readonly ConnectionServices _services;
     private readonly CancellationToken _aborted;
+    private readonly IReadOnlyList<MetaContext> _contexts;
+    private readonly BlockStatusReply _status;
+    private readonly int _headerBytes;
     private readonly RequestWindow _window;
     private readonly ReplyQueue _replies;
     private readonly ExportMeter _meter;
@@ -57,9 +61,12 @@ internal sealed class Transmission
         _services = services;
         _aborted = aborted;
         _meter = services.Meter.ForExport(device.Info.Name);
+        _contexts = terms.ContextsOf(device.Info.Name);
+        _status = new BlockStatusReply(terms.IsExtended);
+        _headerBytes = terms.IsExtended ? RequestHeader.ExtendedSize : RequestHeader.CompactSize;
         _window = new RequestWindow(services.Options, services.SharedBudget, CompleteLater, aborted);
         _replies = new ReplyQueue(
-            transport, _window, services.Pool, services.Options.RequestsInFlightMax, terms.StructuredReplies,
+            transport, _window, services.Pool, services.Options.RequestsInFlightMax, terms.Replies,
             device.ConfirmAsync, onBroken);
     }
 
@@ -70,15 +77,15 @@ internal sealed class Transmission
     {
         while (true)
         {
-            if (_input.Unread.Length < RequestHeader.Size)
+            if (_input.Unread.Length < _headerBytes)
             {
                 _replies.Flush();
-                if (IsStopped || !_input.Fill(RequestHeader.Size)) return;
+                if (IsStopped || !_input.Fill(_headerBytes)) return;
                 _burstArrivedAt = _services.Time.GetTimestamp();
             }
 
-            RequestHeader header = RequestHeader.Parse(_input.Unread);
-            _input.Consume(RequestHeader.Size);
+            RequestHeader header = RequestHeader.Parse(_input.Unread, _terms.IsExtended);
+            _input.Consume(_headerBytes);
             if (header.Command == NbdCommand.Disconnect || !Handle(header)) return;
         }
     }
@@ -103,16 +110,21 @@ internal sealed class Transmission
     private bool IsStopped => _services.Stop.IsRequested && Volatile.Read(ref _operations) == 0;
 
     /// <summary>Admits one request; false when the stream ended in the middle of it.</summary>
-    private bool Handle(in RequestHeader header)
+    private bool Handle(RequestHeader header)
     {
-        NbdError refusal = RequestRules.Check(header, _device.Info, _terms);
-        bool isWrite = header.Command == NbdCommand.Write;
-
         // A reply must not wait for bytes that the client may send only after reading it.
-        if (isWrite && header.Length > _input.Unread.Length) _replies.Flush();
-        if (refusal != NbdError.None && isWrite && !_input.Skip(header.Length)) return false;
+        if (header.HasPayload && header.Length > (ulong)_input.Unread.Length) _replies.Flush();
+        NbdError refusal = NbdError.None;
+        uint contexts = 0;
+        if (header.HasPayload && header.Length > RequestRules.PayloadBytesMax && _terms.IsExtended)
+            throw new NbdProtocolException($"A request came with {header.Length} bytes of payload.");
+        if (header.Command == NbdCommand.BlockStatus && !TakeFilter(ref header, ref contexts, ref refusal)) return false;
+        if (refusal == NbdError.None) refusal = RequestRules.Check(header, _device.Info, _terms);
+        if (refusal != NbdError.None && header.HasPayload && !_input.Skip((long)header.Length)) return false;
 
-        NbdRequest request = Admit(header, refusal == NbdError.None ? PayloadBytesOf(header) : 0);
+        NbdRequest request = Admit(header, refusal == NbdError.None ? PayloadBytesOf(header, contexts) : 0);
+        request.Contexts = contexts;
+        bool isWrite = header.Command == NbdCommand.Write;
         if (refusal == NbdError.None && isWrite && header.Length > 0 && !_input.ReadInto(request.Payload!.Span))
         {
             Abandon(request);
@@ -126,10 +138,32 @@ internal sealed class Transmission
         return true;
     }
 
-    private static int PayloadBytesOf(in RequestHeader header) => header.Command switch
+    /// <summary>
+    /// Finds which contexts a BLOCK_STATUS is about, and how many bytes if a payload says so, which is taken off the
+    /// stream; false when that ended.
+    /// </summary>
+    private bool TakeFilter(ref RequestHeader header, ref uint contexts, ref NbdError refusal)
+    {
+        contexts = (1u << _contexts.Count) - 1;
+        if (!header.HasPayload) return true;
+        if (header.Length > StatusFilter.BytesMax)
+        {
+            refusal = NbdError.Invalid;
+            return true;
+        }
+
+        Span<byte> payload = stackalloc byte[StatusFilter.BytesMax];
+        payload = payload[..(int)header.Length];
+        if (!_input.ReadInto(payload)) return false;
+        if (!StatusFilter.TryParse(payload, _contexts.Count, out ulong length, out contexts)) refusal = NbdError.Invalid;
+        header = header with { Length = length, HasPayload = false };
+        return true;
+    }
+
+    private int PayloadBytesOf(in RequestHeader header, uint contexts) => header.Command switch
     {
         NbdCommand.Read or NbdCommand.Write => (int)header.Length,
-        NbdCommand.BlockStatus => BlockStatusPayload.Bytes(BlockStatusPayload.RunsFor(header)),
+        NbdCommand.BlockStatus => _status.BytesMax(header, contexts),
         _ => 0,
     };
 
@@ -141,6 +175,7 @@ internal sealed class Transmission
         request.ArrivedAt = _burstArrivedAt;
         request.PayloadBytes = payloadBytes;
         request.RunCount = 0;
+        request.FailedRanges = [];
         if (payloadBytes > 0) RentPayload(request, payloadBytes);
         _services.Meter.Admit.Begin(request.PayloadBytes);
         return request;
@@ -196,10 +231,10 @@ internal sealed class Transmission
     {
         RequestHeader header = request.Header;
         if (header.Length == 0 && header.Command != NbdCommand.Flush) return ValueTask.CompletedTask;
-        var range = new BlockRange((long)header.Offset, header.Length);
+        var range = new BlockRange((long)header.Offset, (long)header.Length);
         switch (header.Command)
         {
-            case NbdCommand.Read when _terms.StructuredReplies && header.Length >= SparseReadBytesMin:
+            case NbdCommand.Read when _terms.HasChunks && header.Length >= SparseReadBytesMin:
                 return ReadSparseAsync(request, range);
             case NbdCommand.BlockStatus:
                 return GetStatusAsync(request, range);
@@ -242,16 +277,54 @@ internal sealed class Transmission
 
     private async ValueTask GetStatusAsync(NbdRequest request, BlockRange range)
     {
-        BlockStatus[] runs = ArrayPool<BlockStatus>.Shared.Rent(BlockStatusPayload.RunsMax);
+        range = range with { Length = Math.Min(range.Length, BlockStatusReply.RangeBytesMax) };
+        int used = 0;
+        uint contexts = request.Contexts;
+        foreach (MetaContext context in _contexts)
+        {
+            uint bit = 1u << (int)(context.Id - 1);
+            if ((contexts & bit) == 0) continue;
+            contexts &= ~bit;
+            used += context.Changes is { } changes
+                ? await GetChangesAsync(request, range, context.Id, changes, used, isLast: contexts == 0)
+                : await GetAllocationAsync(request, range, context.Id, used, isLast: contexts == 0);
+        }
+
+        request.Payload!.Truncate(used);
+    }
+
+    // Returns the bytes of the context's chunk, which goes behind those of the others.
+    private async ValueTask<int> GetAllocationAsync(
+        NbdRequest request, BlockRange range, uint context, int start, bool isLast)
+    {
+        BlockStatus[] runs = ArrayPool<BlockStatus>.Shared.Rent(BlockStatusReply.RunsMax);
         try
         {
-            int runsMax = BlockStatusPayload.RunsFor(request.Header);
+            int runsMax = BlockStatusReply.RunsFor(request.Header);
             int count = await _device.GetStatusAsync(range, runs.AsMemory(0, runsMax), _aborted);
-            request.Payload!.Truncate(BlockStatusPayload.Write(request.Payload.Span, runs.AsSpan(0, count)));
+            return _status.Write(
+                request.Payload!.Span[start..], request.Header, context, runs.AsSpan(0, count), isLast);
         }
         finally
         {
             ArrayPool<BlockStatus>.Shared.Return(runs);
+        }
+    }
+
+    private async ValueTask<int> GetChangesAsync(
+        NbdRequest request, BlockRange range, uint context, IChangedRanges changes, int start, bool isLast)
+    {
+        ChangedRun[] runs = ArrayPool<ChangedRun>.Shared.Rent(BlockStatusReply.RunsMax);
+        try
+        {
+            int runsMax = BlockStatusReply.RunsFor(request.Header);
+            int count = await changes.GetAsync(range, runs.AsMemory(0, runsMax), _aborted);
+            return _status.Write(
+                request.Payload!.Span[start..], request.Header, context, runs.AsSpan(0, count), isLast);
+        }
+        finally
+        {
+            ArrayPool<ChangedRun>.Shared.Return(runs);
         }
     }
 
@@ -274,10 +347,10 @@ internal sealed class Transmission
     private void Complete(NbdRequest request, NbdError error, bool defer)
     {
         RequestHeader header = request.Header;
-        if (error != NbdError.None) request.ReleasePayload();
+        if (error != NbdError.None && request.FailedRanges.Count == 0) request.ReleasePayload();
         TimeSpan duration = _services.Time.GetElapsedTime(request.ArrivedAt);
         _services.Meter.Admit.End(request.PayloadBytes, duration);
-        _meter.Count(header.Command, error, header.Command == NbdCommand.Flush ? 0 : header.Length, duration);
+        _meter.Count(header.Command, error, header.Command == NbdCommand.Flush ? 0 : (long)header.Length, duration);
         _replies.Add(request, error, defer);
         if (Interlocked.Decrement(ref _operations) == 0) EndWhenIdle();
     }
@@ -293,6 +366,12 @@ internal sealed class Transmission
     private NbdError CodeFor(NbdRequest request, Exception fault)
     {
         _services.Log.OperationFailed(request.Header.Command, _device.Info.Name, fault);
+        if (_terms.HasChunks && request.Header.Command == NbdCommand.Read
+            && fault is StorageFaultException { FailedRanges: { Count: > 0 } failed })
+        {
+            request.FailedRanges = failed;
+        }
+
         return FaultCodes.ToNbd(fault);
     }
 }

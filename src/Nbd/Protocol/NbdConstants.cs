@@ -21,6 +21,12 @@ internal static class NbdConstants
     /// <summary>First word of every chunk of a structured reply.</summary>
     public const uint StructuredReplyMagic = 0x668e33ef;
 
+    /// <summary>First word of an extended request.</summary>
+    public const uint ExtendedRequestMagic = 0x21e41c71;
+
+    /// <summary>First word of every chunk of an extended reply.</summary>
+    public const uint ExtendedReplyMagic = 0x6e8a278c;
+
     /// <summary>Longest name or message that the protocol allows, in bytes.</summary>
     public const int StringBytesMax = 4096;
 
@@ -66,6 +72,7 @@ internal enum NbdOptionReply : uint
     ErrorUnknown = 0x80000006,
     ErrorShutdown = 0x80000007,
     ErrorTooBig = 0x80000009,
+    ErrorExtendedHeadersRequired = 0x8000000a,
 }
 
 /// <summary>Kinds of information in the answer to INFO and GO.</summary>
@@ -92,6 +99,7 @@ internal enum TransmissionFlags : ushort
     CanMultiConn = 1 << 8,
     SendCache = 1 << 10,
     SendFastZero = 1 << 11,
+    BlockStatusPayload = 1 << 12,
 }
 
 /// <summary>Commands of the transmission phase.</summary>
@@ -117,6 +125,7 @@ internal enum CommandFlags : ushort
     DontFragment = 1 << 2,
     RequireOne = 1 << 3,
     FastZero = 1 << 4,
+    PayloadLength = 1 << 5,
 }
 
 /// <summary>Kinds of chunks in a structured reply.</summary>
@@ -126,7 +135,9 @@ internal enum ReplyChunk : ushort
     OffsetData = 1,
     OffsetHole = 2,
     BlockStatus = 5,
+    BlockStatusExtended = 6,
     Error = 0x8001,
+    ErrorOffset = 0x8002,
 }
 
 /// <summary>The error codes that may stand in a reply. Nothing else may.</summary>

@@ -69,12 +69,12 @@ internal sealed class OptionAnswer
         _bytes.Advance(NbdConstants.ExportNamePadding);
     }
 
-    /// <summary>Appends the one metadata context that there is, under <paramref name="id"/>.</summary>
-    public void MetaContext(NbdOption option, uint id)
+    /// <summary>Appends a metadata context.</summary>
+    public void Context(NbdOption option, MetaContext context)
     {
-        Header(option, NbdOptionReply.MetaContext, 4 + MetaContextQuery.Allocation.Length);
-        UInt32(id);
-        Text(MetaContextQuery.Allocation);
+        Header(option, NbdOptionReply.MetaContext, 4 + Encoding.UTF8.GetByteCount(context.Name));
+        UInt32(context.Id);
+        Text(context.Name);
     }
 
     private void ExportSizeAndFlags(ExportInfo export, SessionTerms terms)

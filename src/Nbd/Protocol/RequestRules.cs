@@ -29,9 +29,11 @@ internal static class RequestRules
             case NbdCommand.Read or NbdCommand.Cache:
                 return CheckRange(header, export, NbdError.Invalid);
             case NbdCommand.BlockStatus:
-                return header.Length == 0 || !terms.HasAllocation(export.Name)
+                return header.Length == 0 || terms.ContextsOf(export.Name).Count == 0
                     ? NbdError.Invalid
                     : CheckRange(header, export, NbdError.Invalid);
+            case NbdCommand.Write when !header.HasPayload:
+                return NbdError.Invalid;
             case NbdCommand.Write or NbdCommand.WriteZeroes:
                 return export.IsReadOnly ? NbdError.NotPermitted : CheckRange(header, export, NbdError.NoSpace);
             case NbdCommand.Trim:
@@ -54,20 +56,28 @@ internal static class RequestRules
 
         // Without a write cache there is nothing to flush. A client that flushes all the same is served.
         if (!export.WriteThrough) flags |= TransmissionFlags.SendFlush | TransmissionFlags.SendFua;
-        return terms.StructuredReplies ? flags | TransmissionFlags.SendDontFragment : flags;
+        if (terms.HasChunks) flags |= TransmissionFlags.SendDontFragment;
+        bool filtersStatus = terms.IsExtended && terms.ContextsOf(export.Name).Count > 0;
+        return filtersStatus ? flags | TransmissionFlags.BlockStatusPayload : flags;
     }
 
+    // A payload where none belongs was taken off the stream before the flag is refused here.
     private static CommandFlags AllowedFlags(NbdCommand command, SessionTerms terms) => command switch
     {
         NbdCommand.WriteZeroes => CommandFlags.ForceUnitAccess | CommandFlags.NoHole | CommandFlags.FastZero,
-        NbdCommand.Read when terms.StructuredReplies => CommandFlags.ForceUnitAccess | CommandFlags.DontFragment,
+        NbdCommand.Read when terms.HasChunks => CommandFlags.ForceUnitAccess | CommandFlags.DontFragment,
+        NbdCommand.Write when terms.IsExtended => CommandFlags.ForceUnitAccess | CommandFlags.PayloadLength,
+        NbdCommand.BlockStatus when terms.IsExtended =>
+            CommandFlags.ForceUnitAccess | CommandFlags.RequireOne | CommandFlags.PayloadLength,
         NbdCommand.BlockStatus => CommandFlags.ForceUnitAccess | CommandFlags.RequireOne,
         _ => CommandFlags.ForceUnitAccess,
     };
 
     private static NbdError CheckRange(in RequestHeader header, ExportInfo export, NbdError pastEnd)
     {
-        if (header.Offset > long.MaxValue) return pastEnd;
-        return new BlockRange((long)header.Offset, header.Length).FitsIn(export.SizeBytes) ? NbdError.None : pastEnd;
+        if (header.Offset > long.MaxValue || header.Length > long.MaxValue) return pastEnd;
+        return new BlockRange((long)header.Offset, (long)header.Length).FitsIn(export.SizeBytes)
+            ? NbdError.None
+            : pastEnd;
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 
 namespace ZeroFlow.Nbd.Telemetry;
@@ -70,6 +71,18 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
         if (_faults.Passes(out long suppressed)) Full(connectionsMax, suppressed);
     }
 
+    /// <summary>A client that had not attached an export lost its place to a new one.</summary>
+    public void Displaced(int connectionsMax)
+    {
+        if (_strangers.Passes(out long suppressed)) Crowded(connectionsMax, suppressed);
+    }
+
+    /// <summary>A client asked for an export that it may not have.</summary>
+    public void Refused(string export, ClientIdentity client)
+    {
+        if (_strangers.Passes(out long suppressed)) NotAdmitted(client.ToString(), export, suppressed);
+    }
+
     /// <summary>A client could not be accepted.</summary>
     public void AcceptFailed(EndPoint? endpoint, Exception fault)
     {
@@ -99,4 +112,12 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     [LoggerMessage(15, LogLevel.Warning,
         "NBD connection {Connection}: TLS failed: {Reason} ({Suppressed} similar lines left out.)")]
     private partial void NoTls(long connection, string reason, long suppressed);
+
+    [LoggerMessage(17, LogLevel.Warning,
+        "A client from {Client} asked for '{Export}', which it may not have. ({Suppressed} similar lines left out.)")]
+    private partial void NotAdmitted(string client, string export, long suppressed);
+
+    [LoggerMessage(16, LogLevel.Warning,
+        "All {Max} NBD connections are in use: one that had not attached an export made room. ({Suppressed} similar lines left out.)")]
+    private partial void Crowded(int max, long suppressed);
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
@@ -20,6 +21,15 @@ internal sealed class SocketTransport : IWireTransport
     {
         _socket = socket;
         socket.Blocking = false;
+        try
+        {
+            Remote = socket.RemoteEndPoint;
+        }
+        catch (SocketException)
+        {
+            // The first receive will find out, too.
+        }
+
         if (socket.ProtocolType != ProtocolType.Tcp) return;
         socket.NoDelay = true;
 
@@ -29,6 +39,9 @@ internal sealed class SocketTransport : IWireTransport
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 4);
     }
+
+    /// <summary>Where the peer is; null when it has left already.</summary>
+    public EndPoint? Remote { get; }
 
     public int Receive(Span<byte> destination, bool isExpected)
     {

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Transport;
@@ -48,6 +49,11 @@ internal sealed class TlsTransport : IWireTransport
             return _tls.RemoteCertificate is { } client ? $"{version}, client '{client.Subject}'" : version;
         }
     }
+
+    /// <summary>
+    /// The client's certificate, which was verified; null for a client that was not asked for one. To be disposed by nobody.
+    /// </summary>
+    public X509Certificate2? ClientCertificate => _tls.RemoteCertificate as X509Certificate2;
 
     /// <summary>
     /// Does the server's part of the handshake, blocking. From then on the socket belongs to the transport.

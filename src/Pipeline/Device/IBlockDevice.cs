@@ -29,6 +29,10 @@ public interface IBlockDevice
     /// Fills <paramref name="destination"/> with the bytes at <paramref name="offset"/>. Completes synchronously when
     /// all of them are in memory. The buffer is borrowed until the task completes.
     /// </summary>
+    /// <remarks>
+    /// Where only parts are damaged, the fault names them (<see cref="Faults.StorageFaultException.FailedRanges"/>), and
+    /// the rest is in the buffer.
+    /// </remarks>
     ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation);
 
     /// <summary>

@@ -12,4 +12,17 @@ public interface IExportDirectory
     /// Finds an export by its name. The empty name stands for the only export of a directory that has exactly one.
     /// </summary>
     bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device);
+
+    /// <summary>
+    /// Finds out where <paramref name="export"/>, which may be a snapshot, differs from a snapshot of the same export.
+    /// False when there is no such snapshot. The caller disposes what it gets.
+    /// </summary>
+    /// <param name="export">One of the directory's exports.</param>
+    /// <param name="snapshot">The snapshot's own name, the part behind the '@'.</param>
+    /// <param name="changes">The difference, as of each time that it is asked.</param>
+    bool TryCompare(ExportInfo export, string snapshot, [NotNullWhen(true)] out IChangedRanges? changes)
+    {
+        changes = null;
+        return false;
+    }
 }

@@ -1,3 +1,5 @@
+using ZeroFlow.Pipeline.Blocks;
+
 namespace ZeroFlow.Pipeline.Faults;
 
 /// <summary>What a caller can do about a failure: the coarse side of every error that leaves the engine.</summary>
@@ -43,6 +45,12 @@ public sealed class StorageFaultException : Exception
 
     /// <summary>What the caller can do about it.</summary>
     public FaultKind Kind { get; }
+
+    /// <summary>
+    /// For a read of which only parts failed: those parts, in order and without overlap, as ranges of the export. Everything
+    /// else of the read is in its buffer. Empty when nothing of it is.
+    /// </summary>
+    public IReadOnlyList<BlockRange> FailedRanges { get; init; } = [];
 
     /// <summary>A fault that says that stored bytes cannot be trusted.</summary>
     public static StorageFaultException Corrupt(string message, Exception? cause = null) =>

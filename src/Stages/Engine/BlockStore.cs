@@ -43,6 +43,10 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     /// <inheritdoc/>
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device) => _catalog.TryOpen(name, out device);
 
+    /// <inheritdoc/>
+    public bool TryCompare(ExportInfo export, string snapshot, [NotNullWhen(true)] out IChangedRanges? changes) =>
+        _catalog.TryCompare(export, snapshot, out changes);
+
     /// <summary>Clients that are attached to an export or snapshot now; zero when there is none of that name.</summary>
     public int AttachedTo(string name) => _catalog.AttachedTo(name);
 

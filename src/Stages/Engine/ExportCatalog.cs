@@ -49,6 +49,17 @@ internal sealed partial class ExportCatalog : IDisposable
         return device is not null;
     }
 
+    public bool TryCompare(ExportInfo export, string snapshot, [NotNullWhen(true)] out IChangedRanges? changes)
+    {
+        changes = null;
+        if (_byName.GetValueOrDefault(export.Name) is not { } device || device.Info.Id != export.Id) return false;
+        ExportId origin = device.Info.Snapshot?.Of ?? device.Info.Id;
+        ExportDevice? since = SnapshotsOf(origin).FirstOrDefault(other => other.Info.Snapshot!.Name == snapshot);
+        if (since is null || since == device || since.Committed.Family != device.Committed.Family) return false;
+        changes = new ExportChanges(device, since);
+        return true;
+    }
+
     public int AttachedTo(string name) => _byName.GetValueOrDefault(name)?.Attached ?? 0;
 
     public void Dispose() => _turn.Dispose();

@@ -13,7 +13,7 @@ namespace ZeroFlow.Stages.Engine;
 /// One export as clients see it. Reads look at the memtable first and at the committed map for the gaps; writes go to
 /// the journal.
 /// </summary>
-internal sealed class ExportDevice : IBlockDevice
+internal sealed partial class ExportDevice : IBlockDevice
 {
     // A read that loses the race with a commit starts over; each time the commit has made progress.
     private const int ReadAttemptsMax = 5;
@@ -355,6 +355,12 @@ internal sealed class ExportDevice : IBlockDevice
         catch (StorageFaultException gone) when (gone.Kind == FaultKind.Corrupt && !isLast && AnyTableIsDead(plan))
         {
             return false;
+        }
+        catch (StorageFaultException damage) when (damage.Kind == FaultKind.Corrupt)
+        {
+            IReadOnlyList<BlockRange> failed = await FillAroundDamageAsync(plan, range, destination, cancellation);
+            if (failed.Count == 0) return true;
+            throw new StorageFaultException(FaultKind.Corrupt, damage.Message, damage) { FailedRanges = failed };
         }
     }
 

@@ -20,7 +20,7 @@ internal readonly record struct CommittedHit(BlockRange Range, FrameRef? Frame);
 /// and neither does opening a store. What a change made dead is known when the checkpoint folds it into its page: that
 /// is where the live bytes of tables are counted.
 /// </remarks>
-internal sealed class CommittedMap
+internal sealed partial class CommittedMap
 {
     private readonly MapFamily _family;
     private readonly MapDirectory _slots;
@@ -300,6 +300,12 @@ internal sealed class CommittedMap
         if (slot.Base is not { Stored: not null, IsFrozenCleared: false })
         {
             hits.Add(new CommittedHit(part, null));
+            return true;
+        }
+
+        if (stored == s_unread)
+        {
+            hits.Add(new CommittedHit(part, default(FrameRef)));
             return true;
         }
 

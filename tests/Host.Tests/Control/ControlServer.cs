@@ -93,6 +93,7 @@ public sealed class ControlServer : IAsyncLifetime
             Listen = null,
             SocketPath = null,
             Tls = null,
+            Access = [],
             AdminListen = new IPEndPoint(IPAddress.Loopback, 0),
             AdminSocketPath = SocketPath,
             AdminTokenFile = Path.Combine(data, AdminToken.FileName),

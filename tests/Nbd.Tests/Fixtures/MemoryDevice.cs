@@ -1,5 +1,6 @@
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
+using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Tests.Fixtures;
@@ -25,6 +26,9 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
     public List<string> Log { get; } = [];
 
     public bool KeepsLog { get; set; }
+
+    /// <summary>Parts that a read fails for while it fills the rest. In order, without overlap.</summary>
+    public BlockRange[] Damage { get; set; } = [];
 
     public int Started => Volatile.Read(ref _started);
 
@@ -60,7 +64,7 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
         if (!turn.IsCompletedSuccessfully) return LaterAsync(turn, _bytes, offset, destination);
         turn.GetAwaiter().GetResult();
         _bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
-        return ValueTask.CompletedTask;
+        return Damage.Length == 0 ? ValueTask.CompletedTask : DamagedAsync(offset, destination);
 
         // Static, so that a read that completes at once allocates nothing.
         static async ValueTask LaterAsync(ValueTask wait, byte[] bytes, long offset, Memory<byte> destination)
@@ -68,6 +72,15 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
             await wait;
             bytes.AsSpan((int)offset, destination.Length).CopyTo(destination.Span);
         }
+    }
+
+    private ValueTask DamagedAsync(long offset, Memory<byte> destination)
+    {
+        var range = new BlockRange(offset, destination.Length);
+        BlockRange[] failed = [.. Damage.Select(part => part.Intersect(range)).Where(part => !part.IsEmpty)];
+        foreach (BlockRange part in failed) destination.Span.Slice((int)(part.Offset - offset), (int)part.Length).Fill(0xee);
+        return failed.Length == 0 ? ValueTask.CompletedTask : ValueTask.FromException(
+            new StorageFaultException(FaultKind.Corrupt, "Frames do not open.") { FailedRanges = failed });
     }
 
     public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
@@ -96,7 +109,10 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
     public async ValueTask ZeroAsync(BlockRange range, bool forceUnitAccess, CancellationToken cancellation)
     {
         await EnterAsync("zero", range.Offset, range.Length, forceUnitAccess, cancellation);
-        _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
+
+        // An export may be told to be larger than it is.
+        range = range.Intersect(new BlockRange(0, _bytes.Length));
+        if (!range.IsEmpty) _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
     }
 
     public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);

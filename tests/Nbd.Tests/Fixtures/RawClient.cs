@@ -16,7 +16,7 @@ internal sealed class RawClient : IDisposable
     private readonly Socket _socket;
     private SslStream? _tls;
 
-    public RawClient(EndPoint endpoint, int? receiveBufferBytes = null)
+    public RawClient(EndPoint endpoint, int? receiveBufferBytes = null, IPAddress? from = null)
     {
         bool isUnix = endpoint is UnixDomainSocketEndPoint;
         ProtocolType protocol = isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp;
@@ -28,6 +28,7 @@ internal sealed class RawClient : IDisposable
         };
         if (receiveBufferBytes is { } bytes) _socket.ReceiveBufferSize = bytes;
         if (!isUnix) _socket.NoDelay = true;
+        if (from is not null) _socket.Bind(new IPEndPoint(from, 0));
         _socket.Connect(endpoint);
     }
 
@@ -296,6 +297,9 @@ internal sealed class RawClient : IDisposable
 internal sealed record Chunk(bool IsLast, ReplyChunk Kind, ulong Cookie, byte[] Data)
 {
     public NbdError Error => (NbdError)BinaryPrimitives.ReadUInt32BigEndian(Data);
+
+    /// <summary>The byte that an error chunk with an offset names.</summary>
+    public ulong ErrorOffset => BinaryPrimitives.ReadUInt64BigEndian(Data.AsSpan(6));
 
     /// <summary>The first byte of a content chunk.</summary>
     public ulong Offset => BinaryPrimitives.ReadUInt64BigEndian(Data);

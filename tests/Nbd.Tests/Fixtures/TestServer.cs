@@ -13,12 +13,14 @@ internal sealed class TestServer : IAsyncDisposable
 
     private TestServer(NbdServerOptions options, MemoryDevice[] devices, TimeProvider time)
     {
-        Device = devices[0];
+        Devices = devices;
         Directory = new MemoryDirectory(devices);
         Server = new NbdServer(Directory, options, Pool, Metrics, time, Errors);
     }
 
-    public MemoryDevice Device { get; }
+    public IReadOnlyList<MemoryDevice> Devices { get; }
+
+    public MemoryDevice Device => Devices[0];
 
     /// <summary>What the server logged as a bug of its own.</summary>
     public ErrorLog Errors { get; } = new();

@@ -59,7 +59,7 @@ public sealed class HandshakeTests
 
     [Theory]
     [InlineData(5u)]
-    [InlineData(11u)]
+    [InlineData(12u)]
     [InlineData(4u)]
     [InlineData(0u)]
     [InlineData(0xFFFFFFFFu)]
@@ -145,11 +145,11 @@ public sealed class HandshakeTests
         using RawClient client = server.Connect();
         client.Send(
             [
-                .. RawClient.U32(3), .. RawClient.OptionBytes(11), .. RawClient.OptionBytes(7, RawClient.GoData("disk")),
+                .. RawClient.U32(3), .. RawClient.OptionBytes(12), .. RawClient.OptionBytes(7, RawClient.GoData("disk")),
                 .. RawClient.RequestBytes(0, 42, 5, 1), .. RawClient.RequestBytes(2, 0, ulong.MaxValue, uint.MaxValue),
             ]);
         client.Read(18);
-        Assert.Equal((uint)NbdOptionReply.ErrorUnsupported, client.ReadAnswers(NbdOption.ExtendedHeaders)[^1].Reply);
+        Assert.Equal((uint)NbdOptionReply.ErrorUnsupported, client.ReadAnswers((NbdOption)12)[^1].Reply);
         Assert.Equal((uint)NbdOptionReply.Ack, client.ReadAnswers(NbdOption.Go)[^1].Reply);
         Assert.Equal((NbdError.None, 42UL), client.ReadReply());
         Assert.Equal([77], client.Read(1));

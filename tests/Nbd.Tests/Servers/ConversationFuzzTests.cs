@@ -21,7 +21,13 @@ public sealed class ConversationFuzzTests
             .. Requests(),
         ],
         [.. Option(NbdOption.List), .. Option(NbdOption.StartTls), .. Option(NbdOption.ExportName, "disk"u8), .. Requests()],
-        [.. Option(NbdOption.ExtendedHeaders), .. Option(NbdOption.Go, RawClient.GoData("nobody")), .. Option(NbdOption.Abort)],
+        [.. Option((NbdOption)12), .. Option(NbdOption.Go, RawClient.GoData("nobody")), .. Option(NbdOption.Abort)],
+        [
+            .. Option(NbdOption.ExtendedHeaders),
+            .. Option(NbdOption.SetMetaContext, RawClient.MetaData("disk", "base:allocation")),
+            .. Option(NbdOption.Go, RawClient.GoData("disk", 3)),
+            .. ExtendedRequests(),
+        ],
     ];
 
     // Goal: whatever a damaged conversation says, the server answers it or closes, logs no bug of its own, keeps no
@@ -61,7 +67,7 @@ public sealed class ConversationFuzzTests
         }
 
         await server.UntilConnectionsAreAsync(0);
-        Assert.Equal(14, server.Device.Started);
+        Assert.Equal(22, server.Device.Started);
         Assert.Empty(server.Errors.Lines);
     }
 
@@ -79,6 +85,19 @@ public sealed class ConversationFuzzTests
         .. RawClient.RequestBytes(5, 7, 0, 4096),
         .. RawClient.RequestBytes(3, 8, 0, 0),
         .. RawClient.RequestBytes(2, 9, 0, 0),
+    ];
+
+    private static byte[] ExtendedRequests() =>
+    [
+        .. ExtendedHeaders.RequestBytes(NbdCommand.Read, 1, 0, 65536),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.Write, 2, 8192, 100, CommandFlags.PayloadLength, new byte[100]),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.Trim, 3, 16384, 4096),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.WriteZeroes, 4, 0, 1 << 20),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.BlockStatus, 5, 0, 1 << 20),
+        .. ExtendedHeaders.RequestBytes(
+            NbdCommand.BlockStatus, 6, 0, 12, CommandFlags.PayloadLength, [.. RawClient.U64(4096), .. RawClient.U32(1)]),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.Flush, 7, 0, 0),
+        .. ExtendedHeaders.RequestBytes(NbdCommand.Disconnect, 8, 0, 0),
     ];
 
     private static byte[] Damage(byte[] bytes, Random random)

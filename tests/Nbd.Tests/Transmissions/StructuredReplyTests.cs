@@ -107,6 +107,51 @@ public sealed class StructuredReplyTests
         Assert.Equal(ReplyChunk.OffsetData, Assert.Single(client.CallStructured(NbdCommand.Read, 0, 4 * Kibi)).Kind);
     }
 
+    // Goal: what no chunk of data covers is exactly what failed, and each part that failed is named by its first byte.
+    [Theory]
+    [InlineData(10, 20)]
+    [InlineData(0, 20)]
+    [InlineData(190, 10)]
+    [InlineData(0, 200)]
+    [InlineData(10, 20, 40, 1, 60, 100, 199, 1)]
+    public async Task A_READ_that_fails_in_parts_sends_the_rest_and_names_the_parts(params int[] failed)
+    {
+        await using TestServer server = await TestServer.StartAsync();
+        new Random(6).NextBytes(server.Device.Bytes);
+        const int Offset = 77, Length = 200 * Kibi;
+        BlockRange[] ranges =
+            [.. failed.Chunk(2).Select(part => new BlockRange(Offset + (part[0] * Kibi), part[1] * Kibi))];
+        server.Device.Damage = ranges;
+        using RawClient client = server.Connect().AttachStructured();
+
+        List<Chunk> chunks = client.CallStructured(NbdCommand.Read, Offset, Length);
+        byte[] covered = new byte[Length];
+        foreach (Chunk data in chunks.Where(c => c.Kind == ReplyChunk.OffsetData))
+        {
+            int at = (int)data.Offset - Offset;
+            Assert.All(covered.AsSpan(at, data.Bytes.Length).ToArray(), b => Assert.Equal(0, b));
+            covered.AsSpan(at, data.Bytes.Length).Fill(1);
+            Assert.True(server.Device.Bytes.AsSpan((int)data.Offset, data.Bytes.Length).SequenceEqual(data.Bytes));
+        }
+
+        foreach (BlockRange range in ranges)
+        {
+            Assert.DoesNotContain((byte)1, covered.AsSpan((int)range.Offset - Offset, (int)range.Length).ToArray());
+            covered.AsSpan((int)range.Offset - Offset, (int)range.Length).Fill(1);
+        }
+
+        Assert.DoesNotContain((byte)0, covered);
+        Chunk[] errors = [.. chunks.Where(c => c.Kind == ReplyChunk.ErrorOffset)];
+        Assert.Equal(ranges.Select(r => (ulong)r.Offset), errors.Select(c => c.ErrorOffset));
+        Assert.All(errors, c => Assert.Equal((NbdError.InputOutput, 14), (c.Error, c.Data.Length)));
+        Chunk whole = Assert.Single(client.CallStructured(NbdCommand.Read, Offset, Length, CommandFlags.DontFragment));
+        Assert.Equal((ReplyChunk.ErrorOffset, (ulong)ranges[0].Offset), (whole.Kind, whole.ErrorOffset));
+
+        using RawClient simple = server.Attach();
+        Assert.Equal(NbdError.InputOutput, simple.Call(NbdCommand.Read, Offset, Length));
+        Assert.Equal(NbdError.None, simple.Call(NbdCommand.Flush, 0, 0));
+    }
+
     [Fact]
     public async Task BLOCK_STATUS_tells_runs_in_order_and_one_when_asked_for_one()
     {

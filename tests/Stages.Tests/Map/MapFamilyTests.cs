@@ -35,9 +35,13 @@ public sealed class MapFamilyTests
         for (int step = 0; step < 600; step++) await run.StepAsync();
         await run.FinishSettlingAsync();
         await run.CheckAsync();
+        await run.CheckChangesAsync();
         await bench.ReopenAsync();
         await run.CheckAsync();
+        await run.CheckChangesAsync();
         await run.CheckCountsAsync();
+
+        Assert.True(run.MovedAlone <= run.Told / 20, $"{run.MovedAlone} of {run.Told} sectors were told for settling alone.");
 
         // What nobody has any more takes no place.
         run.DeleteAll();
@@ -49,11 +53,20 @@ public sealed class MapFamilyTests
     {
         private readonly Dictionary<uint, int[]> _members = new() { [MapBench.Export.Value] = new int[Sectors] };
         private readonly HashSet<uint> _snapshots = [];
+
+        // Which write every sector of every member comes from: a fork has the same ones.
+        private readonly Dictionary<uint, int[]> _writes = new() { [MapBench.Export.Value] = new int[Sectors] };
+        private readonly HashSet<long> _settled = [];
         private readonly Dictionary<(int Table, int Frame), (long Offset, int[] Values)> _frames = [];
         private readonly List<WrittenRange> _written = [];
         private (ChainPosition AsOf, List<LivePiece> Pieces)? _settling;
         private int _value;
+        private int _write;
         private uint _lastId = MapBench.Export.Value;
+
+        public int Told { get; private set; }
+
+        public int MovedAlone { get; private set; }
 
         public async Task StepAsync()
         {
@@ -84,6 +97,7 @@ public sealed class MapFamilyTests
                     break;
                 case 8:
                     await CheckAsync();
+                    await CheckChangesAsync();
                     break;
                 default:
                     Write();
@@ -122,6 +136,7 @@ public sealed class MapFamilyTests
                 int skip = (int)((piece.Range.Offset - offset) / Sector);
                 _frames[(table, frame)] = (piece.Range.Offset, values[skip..(skip + (int)(piece.Range.Length / Sector))]);
                 _written.Add(new WrittenRange(table, piece.Maps[0], piece.Range));
+                for (long at = piece.Range.Offset; at < piece.Range.End; at += Sector) _settled.Add(at / Sector);
             }
 
             await Task.CompletedTask;
@@ -141,6 +156,39 @@ public sealed class MapFamilyTests
                         Assert.Equal(sectors[at / Sector], ValueAt(hit, at));
                 }
             }
+        }
+
+        // Goal: every sector that differs is told; of the others only such as were written, or moved by settling, since
+        // the members had the same.
+        public async Task CheckChangesAsync()
+        {
+            foreach (uint one in _members.Keys)
+            {
+                foreach (uint other in _members.Keys)
+                {
+                    List<BlockRange> changed = await CompareAsync(one, other);
+                    bool[] isTold = new bool[Sectors];
+                    foreach (BlockRange range in changed) isTold.AsSpan((int)(range.Offset / Sector), (int)(range.Length / Sector)).Fill(true);
+                    for (int i = 0; i < Sectors; i++)
+                    {
+                        if (isTold[i]) Told++;
+                        if (isTold[i] && _writes[one][i] == _writes[other][i]) MovedAlone++;
+                        if (isTold[i]) Assert.True(_writes[one][i] != _writes[other][i] || _settled.Contains(i), $"Sector {i} was left alone.");
+                        else Assert.True(_members[one][i] == _members[other][i], $"Sector {i} differs.");
+                    }
+                }
+            }
+        }
+
+        private async Task<List<BlockRange>> CompareAsync(uint one, uint other)
+        {
+            var changed = new List<BlockRange>();
+            CommittedMap map = bench.State.Find(new ExportId(one))!.Map, since = bench.State.Find(new ExportId(other))!.Map;
+            await map.CompareAsync(
+                since, new BlockRange(0, Size), (new MapCursor(), new MapCursor()), changed, TestContext.Current.CancellationToken);
+            Assert.All(changed, range => Assert.False(range.IsEmpty));
+            Assert.All(changed.Zip(changed.Skip(1)), pair => Assert.True(pair.First.End <= pair.Second.Offset));
+            return changed;
         }
 
         public async Task CheckCountsAsync()
@@ -178,12 +226,14 @@ public sealed class MapFamilyTests
             }
 
             _members[id] = [.. _members[of]];
+            _writes[id] = [.. _writes[of]];
         }
 
         private void Delete(uint id)
         {
             bench.Commit([new CatalogChange.DeleteExport(id)], []);
             _members.Remove(id);
+            _writes.Remove(id);
             _snapshots.Remove(id);
         }
 
@@ -194,6 +244,7 @@ public sealed class MapFamilyTests
             if (_snapshots.Contains(id)) return;
             bench.Commit([new CatalogChange.RollBack(id, to)], []);
             _members[id] = [.. _members[to]];
+            _writes[id] = [.. _writes[to]];
         }
 
         private void Write()
@@ -228,6 +279,7 @@ public sealed class MapFamilyTests
                 }
 
                 written.CopyTo(_members[id], entry.Offset / Sector);
+                _writes[id].AsSpan((int)(entry.Offset / Sector), written.Length).Fill(++_write);
             }
         }
 
