@@ -16,6 +16,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     CompareCommand.Create(),
     SyncFloorCommand.Create(),
     MemoryCommand.Create(),
+    RecordCommand.Create(),
     UploadCommand.Create(),
     SelfTestCommand.Create(),
 };
