@@ -17,6 +17,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     SyncFloorCommand.Create(),
     MemoryCommand.Create(),
     RecordCommand.Create(),
+    ReplayCommand.Create(),
     UploadCommand.Create(),
     SelfTestCommand.Create(),
 };

@@ -138,6 +138,8 @@ internal static class CompareMarkdown
         OperationKind.Read => "read",
         OperationKind.Write => "write",
         OperationKind.Flush => "FLUSH",
+        OperationKind.Trim => "trim",
+        OperationKind.Zeroes => "zeroes",
         _ => "write+FLUSH",
     };
 
