@@ -18,6 +18,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     MemoryCommand.Create(),
     RecordCommand.Create(),
     ReplayCommand.Create(),
+    CompareReplayCommand.Create(),
     UploadCommand.Create(),
     SelfTestCommand.Create(),
 };

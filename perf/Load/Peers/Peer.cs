@@ -21,7 +21,7 @@ internal sealed record Peer(
     public static IReadOnlyList<Peer> All { get; } =
     [
         ZeroFlow("zeroflow", "journaled", "FLUSH: WAL fdatasync (journaled)"),
-        ZeroFlow("zeroflow-published", "published", "FLUSH: table in a local directory store (published)"),
+        ZeroFlow("zeroflow-published", "published", "FLUSH: a table in the object store (published)"),
         new("nbdkit-memory", "nothing is durable; FLUSH is a no-op", "nbdkit --version", NbdkitMemory),
         new("nbdkit-file", "FLUSH: fdatasync of one file", "nbdkit --version", NbdkitFile),
         new("qemu-nbd", "FLUSH: fdatasync of one file", "qemu-nbd --version", QemuNbd),
@@ -41,13 +41,14 @@ internal sealed record Peer(
     {
         var program = context.ZeroFlowPath ??
             throw new FormatException("A ZeroFlow peer needs --zeroflow with the path of the published host.");
-        var store = Directory.CreateDirectory(Path.Combine(context.Directory, "store")).FullName;
+        var store = context.StoreUrl ??
+            $"file://{Directory.CreateDirectory(Path.Combine(context.Directory, "store")).FullName}";
         var data = Directory.CreateDirectory(Path.Combine(context.Directory, "data")).FullName;
         var port = FreePort();
         var admin = FreePort();
         string[] arguments =
         [
-            "serve", "--store", $"file://{store}", "--data", data,
+            "serve", "--store", store, "--data", data,
             "--listen", EndPoint(port), "--admin", EndPoint(admin),
             "--export", string.Create(CultureInfo.InvariantCulture, $"perf:{context.ExportBytes}:{level}"),
         ];
@@ -56,6 +57,7 @@ internal sealed record Peer(
             byRuntime ? "dotnet" : program, byRuntime ? [program, .. arguments] : arguments, UriOf(port, "perf"))
         {
             ReadyUri = new Uri($"http://{EndPoint(admin)}/readyz"),
+            MetricsUri = new Uri($"http://{EndPoint(admin)}/metrics"),
             Environment = new Dictionary<string, string> { ["ZEROFLOW_PASSPHRASE"] = "a passphrase for measuring" },
         };
     }
