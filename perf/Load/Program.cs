@@ -20,6 +20,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     ReplayCommand.Create(),
     CompareReplayCommand.Create(),
     UploadCommand.Create(),
+    DelayCommand.Create(),
     SelfTestCommand.Create(),
 };
 try

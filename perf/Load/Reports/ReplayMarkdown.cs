@@ -33,8 +33,8 @@ internal static class ReplayMarkdown
     private static void AppendSettings(StringBuilder text, ReplaySettings settings)
     {
         text.Append(Invariant, $"\n{settings.Rounds} rounds; every replay starts its server afresh, with ");
-        text.Append(Invariant, $"{settings.WarmupSeconds} s of commits before, servers taking turns. Client and server ");
-        text.Append(Invariant, $"share the cores, over loopback TCP. Data compresses {settings.CompressRatio}:1; ");
+        text.Append(Invariant, $"{settings.WarmupSeconds} s of commits before, servers taking turns. Client and ");
+        text.Append(Invariant, $"server share the cores, over loopback TCP. Data compresses {settings.CompressRatio}:1; ");
         text.Append(Invariant, $"ZeroFlow's object store is {settings.ZeroFlowStore}. Figures are medians over the ");
         text.Append("rounds, ranges in parentheses; latencies are microseconds, in the open loop from when a request ");
         text.Append("was due.\n\n");
