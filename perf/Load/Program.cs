@@ -21,6 +21,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     CompareReplayCommand.Create(),
     UploadCommand.Create(),
     DelayCommand.Create(),
+    CompareS3Command.Create(),
     SelfTestCommand.Create(),
 };
 try

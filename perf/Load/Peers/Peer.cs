@@ -25,6 +25,10 @@ internal sealed record Peer(
         new("nbdkit-memory", "nothing is durable; FLUSH is a no-op", "nbdkit --version", NbdkitMemory),
         new("nbdkit-file", "FLUSH: fdatasync of one file", "nbdkit --version", NbdkitFile),
         new("qemu-nbd", "FLUSH: fdatasync of one file", "qemu-nbd --version", QemuNbd),
+        new("s3backer-sync", "every write waits for a PUT of its block", S3Backer.VersionCommand, context =>
+            S3BackerWith(context, S3Backer.WriteThrough)),
+        new("s3backer-back", "nothing is durable for a while; FLUSH is a no-op", S3Backer.VersionCommand, context =>
+            S3BackerWith(context, S3Backer.WriteBack)),
     ];
 
     /// <exception cref="FormatException">There is no such peer.</exception>
@@ -83,6 +87,12 @@ internal sealed record Peer(
             "--cache", "writeback", CreateImage(context),
         ];
         return new PeerCommand("qemu-nbd", arguments, UriOf(port, ""));
+    }
+
+    private static PeerCommand S3BackerWith(PeerContext context, IReadOnlyList<string> options)
+    {
+        var port = FreePort();
+        return new PeerCommand("bash", S3Backer.Arguments(context, port, options), UriOf(port, ""));
     }
 
     private static string[] NbdkitListen(int port) =>

@@ -34,10 +34,10 @@ internal static class ReplayMarkdown
     {
         text.Append(Invariant, $"\n{settings.Rounds} rounds; every replay starts its server afresh, with ");
         text.Append(Invariant, $"{settings.WarmupSeconds} s of commits before, servers taking turns. Client and ");
-        text.Append(Invariant, $"server share the cores, over loopback TCP. Data compresses {settings.CompressRatio}:1; ");
-        text.Append(Invariant, $"ZeroFlow's object store is {settings.ZeroFlowStore}. Figures are medians over the ");
-        text.Append("rounds, ranges in parentheses; latencies are microseconds, in the open loop from when a request ");
-        text.Append("was due.\n\n");
+        text.Append(Invariant, $"server share the cores, over loopback TCP. Data compresses ");
+        text.Append(Invariant, $"{settings.CompressRatio}:1; ZeroFlow's object store is {settings.ZeroFlowStore}. ");
+        text.Append("Figures are medians over the rounds, ranges in parentheses; latencies are microseconds, in the ");
+        text.Append("open loop from when a request was due.\n\n");
     }
 
     private static void AppendLoop(StringBuilder text, ReplayReport report, bool closed, string heading)
