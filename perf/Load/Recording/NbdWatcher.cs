@@ -160,6 +160,9 @@ internal sealed class NbdWatcher
 
     private void ReadServerMagic(ReadOnlySpan<byte> frame)
     {
+        // What follows is replies to requests, though it came together with the last reply to an option.
+        if (_transmits) return;
+
         // EXPORT_NAME is the one option whose answer has no header: the export's size stands in its place.
         if (BinaryPrimitives.ReadUInt64BigEndian(frame) == NbdWire.OptionReplyMagic)
             _fromServer.Extend(20, ReadOptionReply);

@@ -11,7 +11,7 @@ internal sealed class SectorGuard : PayloadGuard
 {
     private readonly SectorModel _model;
     private readonly SectorStamp _stamp;
-    private readonly long[][] _oldest;
+    private readonly SectorMark[][] _marks;
     private readonly long[] _found;
 
     public SectorGuard(SectorModel model, SectorStamp stamp, int lanes, int lengthMax)
@@ -20,7 +20,7 @@ internal sealed class SectorGuard : PayloadGuard
         _stamp = stamp;
         LengthMax = lengthMax;
         _found = new long[lengthMax / SectorStamp.SectorBytes];
-        _oldest = [.. Enumerable.Range(0, lanes).Select(_ => Array.Empty<long>())];
+        _marks = [.. Enumerable.Range(0, lanes).Select(_ => Array.Empty<SectorMark>())];
     }
 
     public override int LengthMax { get; }
@@ -44,8 +44,8 @@ internal sealed class SectorGuard : PayloadGuard
                 _model.Begin(first, count, SectorChange.Trim);
                 break;
             case NbdCommand.Read:
-                if (_oldest[lane].Length < count) _oldest[lane] = new long[count];
-                _model.BeginRead(first, _oldest[lane].AsSpan(0, count));
+                if (_marks[lane].Length < count) _marks[lane] = new SectorMark[count];
+                _model.BeginRead(first, _marks[lane].AsSpan(0, count));
                 break;
         }
     }
@@ -55,17 +55,17 @@ internal sealed class SectorGuard : PayloadGuard
         var first = request.Offset / SectorStamp.SectorBytes;
         var count = request.Length / SectorStamp.SectorBytes;
         if (request.Command == NbdCommand.Flush) return;
-        if (request.Command == NbdCommand.Read) Check(first, payload, _oldest[lane].AsSpan(0, count));
+        if (request.Command == NbdCommand.Read) Check(first, payload, _marks[lane].AsSpan(0, count));
         else _model.End(first, count);
     }
 
-    private void Check(long first, ReadOnlySpan<byte> payload, ReadOnlySpan<long> oldest)
+    private void Check(long first, ReadOnlySpan<byte> payload, ReadOnlySpan<SectorMark> marks)
     {
-        var found = _found.AsSpan(0, oldest.Length);
+        var found = _found.AsSpan(0, marks.Length);
         for (var at = 0; at < found.Length; at++)
             found[at] = _stamp.Read(payload.Slice(at * SectorStamp.SectorBytes, SectorStamp.SectorBytes), first + at);
 
-        if (_model.FindWrong(first, oldest, found) is >= 0 and var wrong)
+        if (_model.FindWrong(first, marks, found) is >= 0 and var wrong)
         {
             var at = (int)(wrong - first);
             var what = found[at] switch
@@ -77,7 +77,7 @@ internal sealed class SectorGuard : PayloadGuard
             };
             throw new NbdException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Wrong data: sector {wrong} holds {what}, and must be of write {oldest[at]} or a later one."));
+                $"Wrong data: sector {wrong} holds {what}, and must be of write {marks[at].Oldest} or a later one."));
         }
 
         Verified += found.Length;

@@ -7,7 +7,9 @@ namespace ZeroFlow.Perf.Replay;
 /// <remarks>
 /// Writes that overlap while both are under way may land in either order, so a sector has a range of right answers:
 /// from the first write of the last group of overlapping ones, once all of that group are answered, to the newest that
-/// was sent. Without overlaps that is exactly the last write. TRIM may leave what was there or zeros.
+/// was sent. Without overlaps that is exactly the last write. TRIM may leave what was there or zeros. A sector that is
+/// read while it is changed may come back torn, for page caches copy without a lock; if it is whole, its age still
+/// counts.
 /// </remarks>
 internal sealed class SectorModel
 {
@@ -54,15 +56,16 @@ internal sealed class SectorModel
         }
     }
 
-    /// <summary>A read is about to be sent: notes the oldest write that it may see in each sector, 0 for any.</summary>
-    public void BeginRead(long first, Span<long> oldest)
+    /// <summary>A read is about to be sent: notes how things stand in each sector.</summary>
+    public void BeginRead(long first, Span<SectorMark> marks)
     {
         lock (_lock)
         {
-            for (var at = 0; at < oldest.Length; at++)
-                oldest[at] = _pages.TryGetValue((first + at) / PageSectors, out var page)
-                    ? page[(first + at) % PageSectors].Oldest
-                    : 0;
+            for (var at = 0; at < marks.Length; at++)
+            {
+                ref var sector = ref At(first + at);
+                marks[at] = new SectorMark(sector.Oldest, sector.UnderWay > 0 ? -1 : sector.Newest);
+            }
         }
     }
 
@@ -70,19 +73,21 @@ internal sealed class SectorModel
     /// A read was answered: the first sector that holds what it must not, or -1. <paramref name="found"/> has what
     /// <see cref="SectorStamp.Read"/> says of each.
     /// </summary>
-    public long FindWrong(long first, ReadOnlySpan<long> oldest, ReadOnlySpan<long> found)
+    public long FindWrong(long first, ReadOnlySpan<SectorMark> marks, ReadOnlySpan<long> found)
     {
         lock (_lock)
         {
             for (var at = 0; at < found.Length; at++)
             {
                 ref var sector = ref At(first + at);
+                var oldest = marks[at].Oldest;
+                var changed = marks[at].Newest != sector.Newest;
                 var right = found[at] switch
                 {
-                    SectorStamp.Damaged => false,
-                    SectorStamp.Foreign => oldest[at] == 0,
-                    SectorStamp.Zeros => oldest[at] == 0 || sector.ZeroedLast >= oldest[at],
-                    var sequence => sequence >= oldest[at] && sequence <= sector.Newest,
+                    SectorStamp.Damaged => changed,
+                    SectorStamp.Foreign => changed || oldest == 0,
+                    SectorStamp.Zeros => changed || oldest == 0 || sector.ZeroedLast >= oldest,
+                    var sequence => sequence >= oldest && sequence <= sector.Newest,
                 };
                 if (!right) return first + at;
             }
@@ -108,6 +113,11 @@ internal sealed class SectorModel
         public bool GroupWrites;
     }
 }
+
+/// <summary>How a sector stood when a read of it began.</summary>
+/// <param name="Oldest">The oldest write that it may see; 0 for anything.</param>
+/// <param name="Newest">The newest change, all of them answered; -1 while one is under way.</param>
+internal readonly record struct SectorMark(long Oldest, long Newest);
 
 /// <summary>What a request does to sectors.</summary>
 internal enum SectorChange

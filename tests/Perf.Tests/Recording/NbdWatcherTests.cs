@@ -69,6 +69,18 @@ public sealed class NbdWatcherTests
     }
 
     [Fact]
+    public void Replies_that_come_with_the_last_reply_to_an_option_are_not_looked_at()
+    {
+        Server(Greeting(), 100);
+        Client([.. U32(3), .. Go("disk")], 100);
+        Server([.. ExportInfo(4096, 1), .. Reply(7, 1, []), .. new byte[1000]], 2000);
+        Client(Request(0, 3, 0, 0), 100);
+
+        Assert.Null(_watcher.Lost);
+        Assert.Single(_requests);
+    }
+
+    [Fact]
     public void A_refused_option_leaves_the_negotiation_going()
     {
         Server(Greeting(), 100);

@@ -80,16 +80,18 @@ internal sealed class MemoryServer : IDisposable
         var payload = new byte[command == 1 ? length : 0];
         stream.ReadExactly(payload);
         if (command == 2) return false;
+        var read = new byte[command == 0 ? length : 0];
         lock (Seen)
         {
             Seen.Add((BinaryPrimitives.ReadUInt16BigEndian(header.AsSpan(4)), command));
             var carried = Before(command, offset, Requests++);
             if (command == 1 && carried) payload.CopyTo(_data, offset);
+            _data.AsSpan((int)offset, read.Length).CopyTo(read);
             if (command is 4 or 6) _data.AsSpan((int)offset, length).Clear();
         }
 
         byte[] reply = [.. Recording.NbdBytes.U32(0x67446698), 0, 0, 0, 0, .. header[8..16]];
-        stream.Write(command == 0 ? [.. reply, .. _data.AsSpan((int)offset, length)] : reply);
+        stream.Write([.. reply, .. read]);
         return true;
     }
 }

@@ -29,16 +29,21 @@ public sealed class SectorModelTests
     }
 
     [Fact]
-    public void While_a_write_is_under_way_the_old_and_the_new_data_may_be_there()
+    public void While_a_write_is_under_way_the_old_and_the_new_data_may_be_there_and_parts_of_both()
     {
+        var older = Write(SectorChange.Data);
         var old = Write(SectorChange.Data);
         var read = ReadBegins();
         var young = _model.Begin(7, 1, SectorChange.Data);
         Assert.True(Right(read, old));
         Assert.True(Right(read, young));
+        Assert.True(Right(read, SectorStamp.Damaged));
+        Assert.True(Right(ReadBegins(), SectorStamp.Damaged));
+        Assert.False(Right(ReadBegins(), older));
         _model.End(7, 1);
         Assert.True(Right(read, old));
         Assert.False(Right(ReadBegins(), old));
+        Assert.False(Right(ReadBegins(), SectorStamp.Damaged));
     }
 
     [Fact]
@@ -97,12 +102,12 @@ public sealed class SectorModelTests
         return sequence;
     }
 
-    private long ReadBegins()
+    private SectorMark ReadBegins()
     {
-        var oldest = new long[1];
-        _model.BeginRead(7, oldest);
-        return oldest[0];
+        var marks = new SectorMark[1];
+        _model.BeginRead(7, marks);
+        return marks[0];
     }
 
-    private bool Right(long oldest, long found) => _model.FindWrong(7, [oldest], [found]) == -1;
+    private bool Right(SectorMark mark, long found) => _model.FindWrong(7, [mark], [found]) == -1;
 }
