@@ -16,7 +16,12 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     CompareCommand.Create(),
     SyncFloorCommand.Create(),
     MemoryCommand.Create(),
+    RecordCommand.Create(),
+    ReplayCommand.Create(),
+    CompareReplayCommand.Create(),
     UploadCommand.Create(),
+    DelayCommand.Create(),
+    CompareS3Command.Create(),
     SelfTestCommand.Create(),
 };
 try

@@ -66,11 +66,8 @@ internal static class CompareCommand
                 Seed = parsed.GetValue(seed),
             };
             var report = new Comparison(plan, Console.Error).Run();
-            var outPath = Path.GetFullPath(parsed.GetRequiredValue(output));
-            Directory.CreateDirectory(Path.GetDirectoryName(outPath)!);
-            File.WriteAllText(outPath + ".json", JsonFile.Serialize(report));
-            File.WriteAllText(outPath + ".md", CompareMarkdown.Of(report, parsed.GetRequiredValue(title)));
-            Console.Error.WriteLine($"Wrote {outPath}.json and {outPath}.md");
+            ReportFiles.Write(
+                parsed.GetRequiredValue(output), report, CompareMarkdown.Of(report, parsed.GetRequiredValue(title)));
             return report.Failures.Count == 0 ? 0 : 1;
         });
         return command;

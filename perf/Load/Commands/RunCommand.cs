@@ -13,7 +13,7 @@ internal static class RunCommand
         var uri = LoadArguments.Uri();
         var workload = new Option<string>("--workload")
         {
-            Description = "[rand|seq](read|write)SIZE[+flush], flush, mixed, readcommit; or CASE@DEPTHxCONNECTIONS",
+            Description = "[rand|seq|once](read|write)SIZE[+flush], flush, mixed, readcommit; or NAME@DEPTHxCOUNT",
             DefaultValueFactory = _ => "read4k",
         };
         var depth = new Option<int>("--depth") { Description = "Lanes per connection", DefaultValueFactory = _ => 1 };

@@ -25,22 +25,11 @@ internal sealed class NbdSession : IDisposable
     /// <exception cref="SocketException">There is no server, or it hung up.</exception>
     public static NbdSession Connect(NbdUri uri)
     {
-        var socket = uri.SocketPath is null
-            ? new Socket(SocketType.Stream, ProtocolType.Tcp)
-            : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var socket = uri.NewSocket();
         try
         {
             socket.ReceiveTimeout = (int)SilenceMax.TotalMilliseconds;
-            if (uri.SocketPath is null)
-            {
-                socket.NoDelay = true;
-                socket.Connect(uri.Host, uri.Port);
-            }
-            else
-            {
-                socket.Connect(new UnixDomainSocketEndPoint(uri.SocketPath));
-            }
-
+            socket.Connect(uri.EndPoint());
             var session = new NbdSession(socket);
             session.Negotiate(uri.Export);
             return session;

@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+
 namespace ZeroFlow.Perf.Nbd;
 
 /// <summary>
@@ -29,6 +32,18 @@ internal sealed record NbdUri(string Host, int Port, string? SocketPath, string 
                 throw new FormatException($"'{text}' is neither an nbd:// nor an nbd+unix:// URI");
         }
     }
+
+    /// <summary>Where to connect, or to listen.</summary>
+    public EndPoint EndPoint()
+    {
+        if (SocketPath is not null) return new UnixDomainSocketEndPoint(SocketPath);
+        return IPAddress.TryParse(Host, out var address) ? new IPEndPoint(address, Port) : new DnsEndPoint(Host, Port);
+    }
+
+    /// <summary>A socket for that place, neither bound nor connected.</summary>
+    public Socket NewSocket() => SocketPath is null
+        ? new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }
+        : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
 
     public override string ToString() =>
         SocketPath is null ? $"nbd://{Host}:{Port}/{Export}" : $"nbd+unix:///{Export}?socket={SocketPath}";

@@ -34,7 +34,7 @@ internal sealed unsafe class SendQueue : IDisposable
     {
         var header = new Span<byte>(_headers + (lane * HeaderStride), NbdWire.RequestHeaderBytes);
         BinaryPrimitives.WriteUInt32BigEndian(header, NbdWire.RequestMagic);
-        BinaryPrimitives.WriteUInt16BigEndian(header[4..], 0);
+        BinaryPrimitives.WriteUInt16BigEndian(header[4..], (ushort)request.Flags);
         BinaryPrimitives.WriteUInt16BigEndian(header[6..], (ushort)request.Command);
         BinaryPrimitives.WriteUInt64BigEndian(header[8..], cookie);
         BinaryPrimitives.WriteInt64BigEndian(header[16..], request.Offset);

@@ -21,10 +21,14 @@ internal sealed record Peer(
     public static IReadOnlyList<Peer> All { get; } =
     [
         ZeroFlow("zeroflow", "journaled", "FLUSH: WAL fdatasync (journaled)"),
-        ZeroFlow("zeroflow-published", "published", "FLUSH: table in a local directory store (published)"),
+        ZeroFlow("zeroflow-published", "published", "FLUSH: a table in the object store (published)"),
         new("nbdkit-memory", "nothing is durable; FLUSH is a no-op", "nbdkit --version", NbdkitMemory),
         new("nbdkit-file", "FLUSH: fdatasync of one file", "nbdkit --version", NbdkitFile),
         new("qemu-nbd", "FLUSH: fdatasync of one file", "qemu-nbd --version", QemuNbd),
+        new("s3backer-sync", "every write waits for a PUT of its block", S3Backer.VersionCommand, context =>
+            S3BackerWith(context, S3Backer.WriteThrough)),
+        new("s3backer-back", "nothing is durable for a while; FLUSH is a no-op", S3Backer.VersionCommand, context =>
+            S3BackerWith(context, S3Backer.WriteBack)),
     ];
 
     /// <exception cref="FormatException">There is no such peer.</exception>
@@ -41,13 +45,14 @@ internal sealed record Peer(
     {
         var program = context.ZeroFlowPath ??
             throw new FormatException("A ZeroFlow peer needs --zeroflow with the path of the published host.");
-        var store = Directory.CreateDirectory(Path.Combine(context.Directory, "store")).FullName;
+        var store = context.StoreUrl ??
+            $"file://{Directory.CreateDirectory(Path.Combine(context.Directory, "store")).FullName}";
         var data = Directory.CreateDirectory(Path.Combine(context.Directory, "data")).FullName;
         var port = FreePort();
         var admin = FreePort();
         string[] arguments =
         [
-            "serve", "--store", $"file://{store}", "--data", data,
+            "serve", "--store", store, "--data", data,
             "--listen", EndPoint(port), "--admin", EndPoint(admin),
             "--export", string.Create(CultureInfo.InvariantCulture, $"perf:{context.ExportBytes}:{level}"),
         ];
@@ -56,6 +61,7 @@ internal sealed record Peer(
             byRuntime ? "dotnet" : program, byRuntime ? [program, .. arguments] : arguments, UriOf(port, "perf"))
         {
             ReadyUri = new Uri($"http://{EndPoint(admin)}/readyz"),
+            MetricsUri = new Uri($"http://{EndPoint(admin)}/metrics"),
             Environment = new Dictionary<string, string> { ["ZEROFLOW_PASSPHRASE"] = "a passphrase for measuring" },
         };
     }
@@ -81,6 +87,12 @@ internal sealed record Peer(
             "--cache", "writeback", CreateImage(context),
         ];
         return new PeerCommand("qemu-nbd", arguments, UriOf(port, ""));
+    }
+
+    private static PeerCommand S3BackerWith(PeerContext context, IReadOnlyList<string> options)
+    {
+        var port = FreePort();
+        return new PeerCommand("bash", S3Backer.Arguments(context, port, options), UriOf(port, ""));
     }
 
     private static string[] NbdkitListen(int port) =>

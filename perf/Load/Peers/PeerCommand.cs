@@ -11,6 +11,9 @@ internal sealed record PeerCommand(string Program, IReadOnlyList<string> Argumen
     /// <summary>Answers 200 once the server is ready; null when a handshake is the only sign.</summary>
     public Uri? ReadyUri { get; init; }
 
+    /// <summary>Has its metrics for Prometheus; null when it has none.</summary>
+    public Uri? MetricsUri { get; init; }
+
     /// <summary>Variables added to the environment.</summary>
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 }

@@ -8,6 +8,9 @@ internal sealed record PeerContext
 
     public required long ExportBytes { get; init; }
 
+    /// <summary>Object store of a ZeroFlow peer, as for <c>zeroflow serve</c>; null for a directory.</summary>
+    public string? StoreUrl { get; init; }
+
     /// <summary>Published host, as a program or as a .dll; null when no ZeroFlow peer takes part.</summary>
     public string? ZeroFlowPath { get; init; }
 }

@@ -15,7 +15,7 @@ internal static class CompareMarkdown
         var text = new StringBuilder();
         text.Append(Invariant, $"# {title}\n\n");
         AppendConditions(text, report);
-        AppendFloors(text, report);
+        ConditionsText.AppendFloors(text, report.SyncFloors);
         AppendSummary(text, report);
         foreach (var group in report.Lines.GroupBy(line => line.Case)) AppendCase(text, report, group.Key, [.. group]);
         AppendFailures(text, report);
@@ -25,21 +25,7 @@ internal static class CompareMarkdown
     private static void AppendConditions(StringBuilder text, CompareReport report)
     {
         var (conditions, settings) = (report.Conditions, report.Settings);
-        void Line(string name, string value) => text.Append(Invariant, $"- {name}: {value}\n");
-        Line("Date", conditions.Date.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture));
-        Line("Machine", string.Create(
-            CultureInfo.InvariantCulture,
-            $"{conditions.Cores} cores ({conditions.Processor}), {conditions.MemoryMib} MiB, {conditions.Filesystem}"));
-        Line("Kernel, runtime", $"{conditions.Kernel}; {conditions.Runtime}");
-        Line("Commit", conditions.Commit);
-        Line("Load average before, after", $"{conditions.LoadAverageBefore}; {conditions.LoadAverageAfter}");
-        foreach (var peer in settings.Peers)
-        {
-            var version = conditions.Versions.TryGetValue(peer, out var found) ? $" ({found})" : "";
-            Line($"`{peer}`{version}", settings.Promises[peer]);
-            if (settings.Commands.TryGetValue(peer, out var command)) text.Append($"  - `{command}`\n");
-        }
-
+        ConditionsText.Append(text, conditions, settings.Peers, settings.Promises, settings.Commands);
         text.Append(Invariant, $"\n{settings.Rounds} rounds of {settings.Seconds} s after ");
         text.Append(Invariant, $"{settings.WarmupSeconds} s of warm-up; every round starts each peer ");
         text.Append(Invariant, $"afresh, peers taking turns. Client and server share the cores, over ");
@@ -47,23 +33,6 @@ internal static class CompareMarkdown
         text.Append(Invariant, $"of {settings.ExportMib} MiB, filled {settings.SettleSeconds} s before; data ");
         text.Append(Invariant, $"compresses {settings.CompressRatio}:1. Figures are medians over the rounds, ");
         text.Append("ranges in parentheses; latencies are microseconds; CPU is user and system time.\n\n");
-    }
-
-    private static void AppendFloors(StringBuilder text, CompareReport report)
-    {
-        if (report.SyncFloors.Count == 0) return;
-
-        text.Append("## Floor: bare write and fdatasync on the same filesystem\n\n");
-        text.Append("| loop | per second | p50 | p99 |\n|---|---:|---:|---:|\n");
-        foreach (var group in report.SyncFloors.GroupBy(floor => floor.Name))
-        {
-            var rate = Show(Spread.Of(group.Select(floor => floor.PerSecond)), "F0");
-            var p50 = Show(Spread.Of(group.Select(floor => floor.Latency.P50Micros)), "F0");
-            var p99 = Show(Spread.Of(group.Select(floor => floor.Latency.P99Micros)), "F0");
-            text.Append(Invariant, $"| {group.Key} | {rate} | {p50} | {p99} |\n");
-        }
-
-        text.Append('\n');
     }
 
     private static void AppendSummary(StringBuilder text, CompareReport report)
@@ -138,6 +107,8 @@ internal static class CompareMarkdown
         OperationKind.Read => "read",
         OperationKind.Write => "write",
         OperationKind.Flush => "FLUSH",
+        OperationKind.Trim => "trim",
+        OperationKind.Zeroes => "zeroes",
         _ => "write+FLUSH",
     };
 

@@ -42,6 +42,10 @@ internal sealed class LatencyHistogram
         MaxNanoseconds = Math.Max(MaxNanoseconds, other.MaxNanoseconds);
     }
 
+    /// <summary>The buckets that hold something: the longest duration that counts in each, and how many do.</summary>
+    public IEnumerable<(long UpToNanoseconds, long Count)> Buckets() =>
+        _counts.Index().Where(bucket => bucket.Item > 0).Select(bucket => (UpperEndOf(bucket.Index), bucket.Item));
+
     /// <summary>
     /// The smallest bucket's upper end such that at least <paramref name="fraction"/> of the durations are not longer
     /// (nearest rank), never more than the longest seen; 0 when nothing was recorded.

@@ -1,19 +1,35 @@
 namespace ZeroFlow.Perf.Workloads;
 
 /// <summary>
-/// When the requests of an open loop are due: evenly spaced, whatever the server does. Latency counts from there, so
-/// that a stall is charged to every request that should have been served meanwhile.
+/// When the requests of an open loop are due, whatever the server does. Latency counts from there, so that a stall is
+/// charged to every request that should have been served meanwhile. Used by one connection's loop only.
 /// </summary>
-internal sealed class ArrivalClock(double perSecond, LoadWindow window)
+internal abstract class ArrivalSchedule
+{
+    /// <summary>When the next request is due; only while the schedule is not exhausted.</summary>
+    public abstract long NextDue { get; }
+
+    /// <summary>Whether no arrival is left, or owed.</summary>
+    public abstract bool Exhausted { get; }
+
+    /// <summary>Whether an arrival is due; takes it.</summary>
+    public abstract bool TryTake(long now, out long due);
+
+    /// <summary>Forgets what is owed and says how much it was.</summary>
+    public abstract long GiveUp();
+}
+
+/// <summary>Evenly spaced arrivals.</summary>
+internal sealed class ArrivalClock(double perSecond, LoadWindow window) : ArrivalSchedule
 {
     private readonly double _spacing = 1e9 / perSecond;
     private long _ordinal;
     private bool _givenUp;
 
-    public long NextDue => window.StartAt + (long)(_ordinal * _spacing);
+    public override long NextDue => window.StartAt + (long)(_ordinal * _spacing);
 
-    /// <summary>Whether an arrival is due. After the window, late ones are still owed; new ones are not made.</summary>
-    public bool TryTake(long now, out long due)
+    /// <remarks>After the window, late arrivals are still owed; new ones are not made.</remarks>
+    public override bool TryTake(long now, out long due)
     {
         // What the warm-up left unsent is forgiven: else an overloaded run would measure nothing but warm-up.
         if (now >= window.MeasureFrom && NextDue < window.MeasureFrom)
@@ -26,11 +42,9 @@ internal sealed class ArrivalClock(double perSecond, LoadWindow window)
         return true;
     }
 
-    /// <summary>Whether no arrival is left, or owed.</summary>
-    public bool Exhausted => _givenUp || NextDue >= window.StopAt;
+    public override bool Exhausted => _givenUp || NextDue >= window.StopAt;
 
-    /// <summary>Forgets what is owed and says how much it was.</summary>
-    public long GiveUp()
+    public override long GiveUp()
     {
         _givenUp = true;
         return (long)Math.Max(0, (window.StopAt - NextDue) / _spacing);

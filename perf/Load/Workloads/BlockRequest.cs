@@ -7,7 +7,8 @@ namespace ZeroFlow.Perf.Workloads;
 /// the later ones follow at once on the reply of the one before, also in open loop.
 /// </summary>
 internal readonly record struct BlockRequest(
-    NbdCommand Command, long Offset, int Length, bool Begins = true, bool Ends = true);
+    NbdCommand Command, long Offset, int Length, bool Begins = true, bool Ends = true,
+    NbdRequestFlags Flags = NbdRequestFlags.None);
 
 /// <summary>What latencies are kept apart. <see cref="Commit"/> is a whole transaction of several requests.</summary>
 internal enum OperationKind
@@ -16,4 +17,6 @@ internal enum OperationKind
     Write,
     Flush,
     Commit,
+    Trim,
+    Zeroes,
 }

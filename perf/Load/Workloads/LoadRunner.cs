@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using ZeroFlow.Perf.Nbd;
 using ZeroFlow.Perf.Statistics;
 
@@ -49,8 +48,8 @@ internal sealed class LoadRunner : IDisposable
         if (!session.Flags.HasFlag(NbdExportFlags.SendFlush)) return;
 
         using var payloads = new PayloadPool(1, 1);
-        using var loop = new RequestLoop(
-            session, [new OneFlushProgram()], payloads, new LoadWindow(LoadWindow.Now(), default, default), null, 0, 0);
+        var now = new LoadWindow(LoadWindow.Now(), default, default);
+        using var loop = new RequestLoop(session, [new OneFlushProgram()], payloads, now, null, null, 0);
         loop.Run();
     }
 
@@ -59,27 +58,12 @@ internal sealed class LoadRunner : IDisposable
     {
         _window = new LoadWindow(LoadWindow.Now(), _options.Warmup, _options.Duration);
         _loops = [.. _sessions.Select((session, index) => CreateLoop(session, index, _window))];
-        ExceptionDispatchInfo? fault = null;
-        var threads = _loops.Select(loop => new Thread(() =>
-        {
-            try
-            {
-                loop.Run();
-            }
-            catch (NbdException exception)
-            {
-                Interlocked.CompareExchange(ref fault, ExceptionDispatchInfo.Capture(exception), null);
-                _window.Stop();
-            }
-        })
-        { IsBackground = true }).ToArray();
-        foreach (var thread in threads) thread.Start();
-
+        var threads = LoopThreads.Start(_loops, _window);
         Thread.Sleep(_options.Warmup);
         var meter = CpuMeter.Start(_options.ServerPid);
-        foreach (var thread in threads) thread.Join();
-        fault?.Throw();
-        return Gather(meter.Stop());
+        threads.Join();
+        return LoadResult.Of(
+            _options.Case.Name, [.. _loops.Select(loop => loop.Record)], _window.MeasureFrom, meter.Stop());
     }
 
     /// <summary>Ends a run early.</summary>
@@ -115,31 +99,8 @@ internal sealed class LoadRunner : IDisposable
             _payloads,
             window,
             arrivals,
-            _options.Verify ? workload.BlockBytes : 0,
+            _options.Verify ? new OffsetGuard(workload.BlockBytes) : null,
             firstPayload: index * 7919);
-    }
-
-    private LoadResult Gather(CpuUse cpu)
-    {
-        var records = _loops.Select(loop => loop.Record).ToArray();
-        var latency = new Dictionary<OperationKind, LatencySummary>();
-        foreach (var kind in Enum.GetValues<OperationKind>())
-        {
-            var merged = new LatencyHistogram();
-            foreach (var record in records) merged.Add(record.Latencies[(int)kind]);
-            if (merged.Count > 0) latency[kind] = LatencySummary.Of(merged);
-        }
-
-        return new LoadResult
-        {
-            Case = _options.Case.Name,
-            ElapsedSeconds = Math.Max(1, records.Max(record => record.LastCompletion) - _window!.MeasureFrom) / 1e9,
-            Requests = records.Sum(record => record.Requests),
-            Bytes = records.Sum(record => record.Bytes),
-            Unsent = records.Sum(record => record.Unsent),
-            Cpu = cpu,
-            Latency = latency,
-        };
     }
 
     private sealed class OneFlushProgram : LaneProgram

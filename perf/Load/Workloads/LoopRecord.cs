@@ -23,6 +23,14 @@ internal sealed class LoopRecord
     /// <summary>All requests completed so far, warm-up included. Safe to read while the loop runs.</summary>
     public long Completed => Volatile.Read(ref _completed);
 
+    /// <summary>The latencies of one kind over several loops.</summary>
+    public static LatencyHistogram Merge(IEnumerable<LoopRecord> records, OperationKind kind)
+    {
+        var merged = new LatencyHistogram();
+        foreach (var record in records) merged.Add(record.Latencies[(int)kind]);
+        return merged;
+    }
+
     public void CountCompletion() => Volatile.Write(ref _completed, _completed + 1);
 
     public void RecordRequest(OperationKind kind, int length, long started, long now)

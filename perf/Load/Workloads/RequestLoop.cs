@@ -18,22 +18,22 @@ internal sealed unsafe class RequestLoop : IDisposable
     private readonly ReplyStream _incoming;
     private readonly PayloadPool _payloads;
     private readonly LoadWindow _window;
-    private readonly ArrivalClock? _arrivals;
-    private readonly byte* _stamped;
-    private readonly int _stampedStride;
+    private readonly ArrivalSchedule? _arrivals;
+    private readonly PayloadGuard? _guard;
+    private readonly byte* _guarded;
+    private readonly int _guardedStride;
     private long _writes;
     private int _inFlight;
     private int _payloadLane;
     private int _payloadLeft;
 
     /// <summary>
-    /// A loop over a session that stays the caller's, as do the payloads. Without arrivals it is closed.
-    /// <c>stampedBytes</c> is the longest request when blocks are stamped and checked, 0 for neither;
-    /// <c>firstPayload</c> lets connections begin at different places of the pool.
+    /// A loop over a session that stays the caller's, as do the payloads. Without arrivals it is closed. A guard stamps
+    /// and checks payloads; <c>firstPayload</c> lets connections begin at different places of the pool.
     /// </summary>
     public RequestLoop(
-        NbdSession session, LaneProgram[] programs, PayloadPool payloads, LoadWindow window, ArrivalClock? arrivals,
-        int stampedBytes, int firstPayload)
+        NbdSession session, LaneProgram[] programs, PayloadPool payloads, LoadWindow window, ArrivalSchedule? arrivals,
+        PayloadGuard? guard, int firstPayload)
     {
         _socket = (int)session.Socket.Handle;
         _programs = programs;
@@ -44,8 +44,9 @@ internal sealed unsafe class RequestLoop : IDisposable
         _payloads = payloads;
         _window = window;
         _arrivals = arrivals;
-        _stampedStride = stampedBytes;
-        _stamped = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, programs.Length * (long)stampedBytes), 4096);
+        _guard = guard;
+        _guardedStride = guard?.LengthMax ?? 0;
+        _guarded = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(1, programs.Length * (long)_guardedStride), 4096);
         _writes = firstPayload;
     }
 
@@ -80,7 +81,7 @@ internal sealed unsafe class RequestLoop : IDisposable
     {
         _outgoing.Dispose();
         _incoming.Dispose();
-        NativeMemory.AlignedFree(_stamped);
+        NativeMemory.AlignedFree(_guarded);
     }
 
     private void StartAll()
@@ -92,7 +93,7 @@ internal sealed unsafe class RequestLoop : IDisposable
         }
     }
 
-    private void StartDue(ArrivalClock arrivals)
+    private void StartDue(ArrivalSchedule arrivals)
     {
         var now = LoadWindow.Now();
 
@@ -116,19 +117,20 @@ internal sealed unsafe class RequestLoop : IDisposable
         state.Busy = true;
         state.Cookie = (uint)lane | (((state.Cookie >> 16) + 1) << 16);
         _inFlight++;
-        _outgoing.Add(lane, request, state.Cookie, request.Command == NbdCommand.Write ? Payload(lane, request) : null);
+        var writes = request.Command == NbdCommand.Write;
+        var payload = writes ? _payloads.At(_writes++, request.Length) : null;
+        if (_guard is not null)
+        {
+            var own = Guarded(lane, writes ? request.Length : 0);
+            if (writes) new ReadOnlySpan<byte>(payload, request.Length).CopyTo(own);
+            _guard.Begin(lane, request, own);
+            payload = _guarded + ((long)lane * _guardedStride);
+        }
+
+        _outgoing.Add(lane, request, state.Cookie, payload);
     }
 
-    private byte* Payload(int lane, in BlockRequest request)
-    {
-        var payload = _payloads.At(_writes++, request.Length);
-        if (_stampedStride == 0) return payload;
-
-        var copy = _stamped + ((long)lane * _stampedStride);
-        Buffer.MemoryCopy(payload, copy, _stampedStride, request.Length);
-        BlockStamp.Write(new Span<byte>(copy, request.Length), request.Offset);
-        return copy;
-    }
+    private Span<byte> Guarded(int lane, int length) => new(_guarded + ((long)lane * _guardedStride), length);
 
     /// <summary>Waits for the socket or the next arrival; says whether there is something to receive.</summary>
     private bool WaitForSocket()
@@ -187,13 +189,10 @@ internal sealed unsafe class RequestLoop : IDisposable
     private void TakePayload()
     {
         var part = _incoming.TakePayload(_payloadLeft);
-        if (_stampedStride > 0)
+        if (_guard is not null)
         {
-            ref readonly var request = ref _lanes[_payloadLane].Request;
-            var whole = new Span<byte>(_stamped + ((long)_payloadLane * _stampedStride), request.Length);
-            part.CopyTo(whole[(request.Length - _payloadLeft)..]);
-            if (part.Length == _payloadLeft && BlockStamp.FindWrong(whole, request.Offset) is >= 0 and var wrong)
-                throw new NbdException($"Wrong data: the block at {wrong} does not carry its stamp.");
+            var length = _lanes[_payloadLane].Request.Length;
+            part.CopyTo(Guarded(_payloadLane, length)[(length - _payloadLeft)..]);
         }
 
         _payloadLeft -= part.Length;
@@ -206,6 +205,7 @@ internal sealed unsafe class RequestLoop : IDisposable
         state.Busy = false;
         _inFlight--;
         Record.CountCompletion();
+        _guard?.End(lane, request, Guarded(lane, request.Command == NbdCommand.Read ? request.Length : 0));
         if (state.TransactionStarted >= _window.MeasureFrom)
         {
             Record.RecordRequest(KindOf(request.Command), request.Length, state.Started, now);
@@ -223,6 +223,8 @@ internal sealed unsafe class RequestLoop : IDisposable
     {
         NbdCommand.Read => OperationKind.Read,
         NbdCommand.Flush => OperationKind.Flush,
+        NbdCommand.Trim => OperationKind.Trim,
+        NbdCommand.WriteZeroes => OperationKind.Zeroes,
         _ => OperationKind.Write,
     };
 

@@ -15,11 +15,12 @@ internal enum WorkloadKind
 }
 
 /// <summary>
-/// What to ask of a server. The words: <c>[rand|seq](read|write)SIZE[+flush]</c> (random unless said), <c>flush</c>,
-/// <c>mixed</c>, <c>readcommit</c>; SIZE like 4k, 128k, 1m.
+/// What to ask of a server. The words: <c>[rand|seq|once](read|write)SIZE[+flush]</c> (random unless said; once is in
+/// order and ends with the region), <c>flush</c>, <c>mixed</c>, <c>readcommit</c>; SIZE like 4k, 128k, 1m.
 /// </summary>
 internal sealed partial record Workload(
-    string Name, WorkloadKind Kind, int BlockBytes, NbdCommand Command = NbdCommand.Read, bool Sequential = false)
+    string Name, WorkloadKind Kind, int BlockBytes, NbdCommand Command = NbdCommand.Read, bool Sequential = false,
+    bool Once = false)
 {
     // ZFS under PostgreSQL sends about one FLUSH for every two writes; half of all are reads here.
     private static readonly MixShares ZfsShares = new(Flush: 1.0 / 6, Write: 2.0 / 6);
@@ -31,7 +32,7 @@ internal sealed partial record Workload(
 
     /// <summary>Writes the whole region once, in order.</summary>
     public static Workload Fill { get; } =
-        new("fill", WorkloadKind.Fill, 128 * 1024, NbdCommand.Write, Sequential: true);
+        new("fill", WorkloadKind.Fill, 128 * 1024, NbdCommand.Write, Once: true);
 
     /// <exception cref="FormatException">Not a workload's name.</exception>
     public static Workload Parse(string name)
@@ -59,7 +60,8 @@ internal sealed partial record Workload(
             flush ? WorkloadKind.Commit : WorkloadKind.Transfer,
             bytes,
             write ? NbdCommand.Write : NbdCommand.Read,
-            match.Groups["order"].Value == "seq");
+            match.Groups["order"].Value == "seq",
+            match.Groups["order"].Value == "once");
     }
 
     /// <summary>One program for each lane of one connection, all of them from one seed.</summary>
@@ -81,12 +83,13 @@ internal sealed partial record Workload(
 
     private OffsetCursor CreateCursor(long regionBytes, int connection, int connections, Random random)
     {
-        if (Kind == WorkloadKind.Fill) return new OnceCursor(regionBytes, BlockBytes);
+        if (Once) return new OnceCursor(regionBytes, BlockBytes);
         return Sequential
             ? new SequentialCursor(regionBytes, BlockBytes, regionBytes / connections * connection)
             : new RandomCursor(regionBytes, BlockBytes, random);
     }
 
-    [GeneratedRegex("^(?<order>rand|seq)?(?<op>read|write)(?<size>[1-9][0-9]{0,3})(?<unit>[km])(?<flush>\\+flush)?$")]
+    [GeneratedRegex(
+        "^(?<order>rand|seq|once)?(?<op>read|write)(?<size>[1-9][0-9]{0,3})(?<unit>[km])(?<flush>\\+flush)?$")]
     private static partial Regex TransferName();
 }

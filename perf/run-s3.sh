@@ -1,0 +1,33 @@
+#!/bin/bash
+# Measures ZeroFlow over a real S3 server (Ceph's RADOS gateway) at added latencies of 0, 5, 20, 50 and 100 ms:
+# published FLUSH beside one PUT, cold reads beside ranged GETs, random writes beside s3backer.
+#   perf/run-s3.sh [further options of zeroflow-perf compare-s3, such as --rounds 1 --latencies 20]
+# Writes perf/results/<date>-s3.md and .json; about seven minutes a round. Installs what is missing, as root. From the
+# environment: PORT (of the gateway, 8100; others up to 150 above it are taken), NAME (of the result), DIR (where all
+# keep their files), STORE_DISK=bluestore (the gateway's; memstore, in memory, is the default).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+work=$(mktemp -d)
+files=$(mktemp -d -p "${DIR:-$work}")
+port=${PORT:-8100}
+cleanup() {
+  bash "$root/tests/scripts/s3/rgw-down.sh" "$files/ceph" purge
+  rm -rf "$work" "$files"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+if ! command -v s3backer >/dev/null; then
+  apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends s3backer >/dev/null
+fi
+dotnet publish "$root/src/Host/ZeroFlow.Host.csproj" -c Release -o "$work/host" -v quiet
+dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+
+export AWS_ACCESS_KEY_ID=zeroflow AWS_SECRET_ACCESS_KEY=zeroflow-secret
+PORT=$port STORE=${STORE_DISK:-memstore} SIZE_GB=${SIZE_GB:-10} \
+  bash "$root/tests/scripts/s3/rgw-up.sh" "$files/ceph" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" zeroflow-perf >&2
+
+cd "$root"
+"$work/perf/zeroflow-perf" compare-s3 "127.0.0.1:$port" zeroflow-perf \
+  --zeroflow "$work/host/zeroflow" --dir "$files" \
+  --out "perf/results/${NAME:-$(date -u +%Y-%m-%d)-s3}" "$@"

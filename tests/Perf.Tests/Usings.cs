@@ -1,0 +1,3 @@
+global using Xunit;
+global using ZeroFlow.Perf.Nbd;
+global using ZeroFlow.Perf.Traces;
