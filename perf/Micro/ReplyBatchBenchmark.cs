@@ -21,15 +21,16 @@ public class ReplyBatchBenchmark
     [Params(4096, 128 * 1024)]
     public int PayloadBytes { get; set; }
 
-    [Params(false, true)]
-    public bool Structured { get; set; }
+    // A name, because benchmarks are public and the forms are not.
+    [Params(nameof(ReplyForm.Simple), nameof(ReplyForm.Structured), nameof(ReplyForm.Extended))]
+    public string Form { get; set; } = nameof(ReplyForm.Simple);
 
     [GlobalSetup]
     public void Prepare()
     {
-        _batch = new ReplyBatch(_pool.Rent(256 * 1024), Replies, Structured);
+        _batch = new ReplyBatch(_pool.Rent(256 * 1024), Replies, Enum.Parse<ReplyForm>(Form));
         foreach (var (at, request) in _requests.Index())
-            request.Header = new RequestHeader(default, NbdCommand.Read, (ulong)at, 0, (uint)PayloadBytes);
+            request.Header = new RequestHeader(default, NbdCommand.Read, (ulong)at, 0, (ulong)PayloadBytes, HasPayload: false);
     }
 
     [GlobalCleanup]
