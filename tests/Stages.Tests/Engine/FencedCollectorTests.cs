@@ -40,22 +40,27 @@ public sealed class FencedCollectorTests
     public async Task A_server_that_is_taken_over_during_its_checkpoint_deletes_nothing_that_the_next_one_starts_from()
     {
         await using var bench = new StoreBench();
-        bench.Options = StoreBench.Busy(bench.Options) with { MapBytes = 1024 };
+        bench.Options = StoreBench.Busy(bench.Options);
         RunningStore first = await bench.OpenAsync("a");
         TestDisk disk = await first.AttachAsync("disk", level: DurabilityLevel.Published);
         await disk.FillAsync(0, 1 << 20, 1);
         await disk.FlushAsync();
         await StoreBench.UntilAsync(() => bench.Objects.Keys(ChainNames.CheckpointPrefix).Count > 0 && first.Store.Space.WaitingObjects == 0);
 
-        var begun = new TaskCompletionSource();
-        var goOn = new TaskCompletionSource();
-        bench.Objects.BeforeCall = async (call, _) =>
+        // Held is the first checkpoint that covers the writes which follow; one that is older goes on.
+        var written = new TaskCompletionSource<ulong>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        bench.Objects.BeforeCall = async (call, stopping) =>
         {
-            bool isCheckpoint = call.Operation == StoreOperation.Create && call.Key.StartsWith(ChainNames.CheckpointPrefix, StringComparison.Ordinal);
-            if (isCheckpoint && begun.TrySetResult()) await goOn.Task;
+            if (call.Operation != StoreOperation.Create || !ChainNames.TryParseCheckpoint(call.Key, out ChainPosition at)) return;
+            if (at.Number < await written.Task.WaitAsync(stopping)) return;
+            begun.TrySetResult();
+            await goOn.Task.WaitAsync(stopping);
         };
         for (int at = 0; at < 1 << 20; at += 64 * 1024) await disk.FillAsync(at, 512, 2);
         await disk.FlushAsync();
+        written.SetResult(first.Store.Status.LastTable);
         await begun.Task.WaitAsync(StoreBench.Soon, StoreBench.Cancellation);
         bench.Options = bench.Options with { CheckpointTables = 1000, CheckpointIdle = Never };
         RunningStore second = await bench.OpenAsync("b");
