@@ -35,23 +35,7 @@ internal sealed class DelayProxy : IDisposable
     public ProxyCounts Counts { get; } = new();
 
     /// <summary>Serves until it is told to stop.</summary>
-    public async Task RunAsync(CancellationToken stop)
-    {
-        var open = new List<Task>();
-        try
-        {
-            while (true)
-            {
-                var client = await _listener.AcceptAsync(stop);
-                open.RemoveAll(task => task.IsCompleted);
-                open.Add(ServeAsync(client, stop));
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            await Task.WhenAll(open);
-        }
-    }
+    public Task RunAsync(CancellationToken stop) => AcceptLoop.RunAsync(_listener, ServeAsync, stop);
 
     public void Dispose() => _listener.Dispose();
 

@@ -9,18 +9,21 @@ namespace ZeroFlow.Host.Control;
 /// <summary>An export or snapshot, as the control API shows it.</summary>
 internal sealed record ExportView(
     string Name, long SizeBytes, int ChunkBytes, DurabilityLevel Level, bool ReadOnly, string Description, int Attached,
-    string? SnapshotOf, DateTimeOffset? CreatedAt, bool WriteThrough, IReadOnlyList<string>? FormerNames);
+    string? SnapshotOf, DateTimeOffset? CreatedAt, bool WriteThrough, IReadOnlyList<string>? FormerNames,
+    int? Compression);
 
 /// <summary>All exports and snapshots.</summary>
 internal sealed record ExportList(IReadOnlyList<ExportView> Exports);
 
 /// <summary>What to make: an empty export of a size, or a clone of a snapshot.</summary>
-internal sealed record CreateRequest(long? SizeBytes = null, DurabilityLevel? Level = null, string? CloneOf = null);
+internal sealed record CreateRequest(
+    long? SizeBytes = null, DurabilityLevel? Level = null, string? CloneOf = null, int? ChunkBytes = null,
+    int? Compression = null);
 
 /// <summary>What to change; what is left out stays.</summary>
 internal sealed record AlterRequest(
     string? Name = null, long? SizeBytes = null, bool AllowShrink = false, DurabilityLevel? Level = null,
-    bool? ReadOnly = null, string? Description = null, bool? WriteThrough = null);
+    bool? ReadOnly = null, string? Description = null, bool? WriteThrough = null, int? Compression = null);
 
 /// <summary>A snapshot of some exports, or of all, at one point.</summary>
 internal sealed record SnapshotRequest([property: JsonRequired] string Name, IReadOnlyList<string>? Exports = null);

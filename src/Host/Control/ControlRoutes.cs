@@ -93,7 +93,8 @@ internal static class ControlRoutes
         try
         {
             made = await call.Store.CreateExportAsync(
-                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled, call.Cancellation);
+                call.Name, wanted.SizeBytes!.Value, wanted.Level ?? DurabilityLevel.Journaled,
+                new NewExportOptions(wanted.ChunkBytes, wanted.Compression), call.Cancellation);
         }
         catch (StorageFaultException taken) when (taken.Kind == FaultKind.Conflict)
         {
@@ -113,8 +114,11 @@ internal static class ControlRoutes
         ExportInfo found = device.Info;
         if (found.Snapshot is not null)
             throw new StorageFaultException(FaultKind.Conflict, $"'{call.Name}' is a snapshot; an export cannot have its name.");
-        if (found.SizeBytes != wanted.SizeBytes || (wanted.Level ?? found.Level) != found.Level)
-            throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size or level.");
+        bool isSame = found.SizeBytes == wanted.SizeBytes && (wanted.Level ?? found.Level) == found.Level &&
+            (wanted.ChunkBytes ?? found.ChunkBytes) == found.ChunkBytes &&
+            (wanted.Compression ?? found.CompressionLevel) == found.CompressionLevel;
+        if (!isSame)
+            throw new StorageFaultException(FaultKind.Conflict, $"There is an export '{call.Name}' already, of another size, level, chunk or compression.");
 
         // Whoever makes it may still wait for the log: it must not be told of before it is kept.
         await call.Store.FlushAsync(DurabilityLevel.Journaled, call.Cancellation);
@@ -131,6 +135,7 @@ internal static class ControlRoutes
             IsReadOnly = wanted.ReadOnly,
             Description = wanted.Description,
             WriteThrough = wanted.WriteThrough,
+            CompressionLevel = wanted.Compression,
         };
         ExportInfo after = Device(call).Info;
         if (wanted.SizeBytes is { } size) after = await call.Store.ResizeExportAsync(call.Name, size, wanted.AllowShrink, call.Cancellation);
@@ -314,7 +319,8 @@ internal static class ControlRoutes
         string? of = info.Snapshot is null ? null : info.Name[..^(info.Snapshot.Name.Length + 1)];
         return new ExportView(
             info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly, info.Description, store.AttachedTo(info.Name), of,
-            info.Snapshot?.CreatedAt, info.WriteThrough, info.FormerNames?.Names);
+            info.Snapshot?.CreatedAt, info.WriteThrough, info.FormerNames?.Names,
+            info.CompressionLevel);
     }
 
     private static IBlockDevice Device(ControlCall call) =>

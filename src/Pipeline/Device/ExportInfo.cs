@@ -15,6 +15,7 @@ namespace ZeroFlow.Pipeline.Device;
 /// Every write, trim and zeroing is answered only when it is as durable as a FLUSH would make it, and clients are told that
 /// there is no write cache to flush.
 /// </param>
+/// <param name="CompressionLevel">zstd level of what is written from now on, 0 for none; null for the store's own.</param>
 /// <param name="FormerNames">Names that it was renamed from; null for none.</param>
 public sealed record ExportInfo(
     ExportId Id,
@@ -26,6 +27,7 @@ public sealed record ExportInfo(
     string Description = "",
     SnapshotInfo? Snapshot = null,
     bool WriteThrough = false,
+    int? CompressionLevel = null,
     FormerNames? FormerNames = null);
 
 /// <summary>Where a snapshot comes from.</summary>

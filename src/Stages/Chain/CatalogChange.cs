@@ -29,6 +29,7 @@ internal abstract record CatalogChange
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool WriteThrough = false,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Compression = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? FormerNames = null) : CatalogChange
     {
         public static CreateExport From(ExportInfo info) => new(
@@ -38,6 +39,7 @@ internal abstract record CatalogChange
                 ? new SnapshotOrigin(origin.Of.Value, origin.Name, origin.CreatedAt.ToUnixTimeMilliseconds())
                 : null,
             info.WriteThrough,
+            info.CompressionLevel,
             info.FormerNames?.Names);
 
         public ExportInfo ToInfo() => new(
@@ -46,6 +48,7 @@ internal abstract record CatalogChange
                 ? new SnapshotInfo(new ExportId(origin.Of), origin.Name, DateTimeOffset.FromUnixTimeMilliseconds(origin.CreatedUnixMs))
                 : null,
             WriteThrough,
+            Compression,
             Pipeline.Device.FormerNames.From(FormerNames));
     }
 
@@ -74,7 +77,8 @@ internal abstract record CatalogChange
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DurabilityLevel? Level = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? IsReadOnly = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Description = null,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? WriteThrough = null) : ExportChange(Id)
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? WriteThrough = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Compression = null) : ExportChange(Id)
     {
         public override ExportInfo ApplyTo(ExportInfo info) => info with
         {
@@ -84,6 +88,7 @@ internal abstract record CatalogChange
             IsReadOnly = IsReadOnly ?? info.IsReadOnly,
             Description = Description ?? info.Description,
             WriteThrough = WriteThrough ?? info.WriteThrough,
+            CompressionLevel = Compression ?? info.CompressionLevel,
         };
     }
 

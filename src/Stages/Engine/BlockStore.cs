@@ -64,8 +64,8 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     /// <summary>Creates an export. Durable in the WAL when the task completes; clients can attach at once.</summary>
     /// <exception cref="StorageFaultException">The name is taken, or the name or size is not acceptable.</exception>
     public Task<ExportInfo> CreateExportAsync(
-        string name, long sizeBytes, DurabilityLevel level, CancellationToken cancellation) =>
-        _catalog.CreateAsync(name, sizeBytes, level, cancellation);
+        string name, long sizeBytes, DurabilityLevel level, NewExportOptions options, CancellationToken cancellation) =>
+        _catalog.CreateAsync(name, sizeBytes, level, options, cancellation);
 
     /// <summary>
     /// Changes an export; asking for what it is already changes nothing. When the task completes, the change is as

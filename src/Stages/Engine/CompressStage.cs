@@ -14,13 +14,13 @@ internal sealed class CompressStage
 {
     private readonly IChunkCodec _codec;
     private readonly BufferPool _buffers;
-    private readonly int _level;
+    private readonly Func<ExportId, int> _levelOf;
 
-    public CompressStage(IChunkCodec codec, BufferPool buffers, int level)
+    public CompressStage(IChunkCodec codec, BufferPool buffers, Func<ExportId, int> levelOf)
     {
         _codec = codec;
         _buffers = buffers;
-        _level = level;
+        _levelOf = levelOf;
     }
 
     public void Run(TableDraft draft)
@@ -82,7 +82,8 @@ internal sealed class CompressStage
     private int Encode(TableDraft draft, in FramePlan plan, Span<byte> room, out FrameEncoding encoding)
     {
         FramePiece first = draft.Pieces[plan.FirstPiece];
-        if (plan.Pieces == 1) return Encode(draft.BytesOf(first), room, out encoding);
+        int level = _levelOf(plan.Export);
+        if (plan.Pieces == 1) return Encode(draft.BytesOf(first), level, room, out encoding);
 
         BufferLease whole = _buffers.Rent(plan.Length);
         try
@@ -95,7 +96,7 @@ internal sealed class CompressStage
                 at += piece.Length;
             }
 
-            return Encode(whole.Span, room, out encoding);
+            return Encode(whole.Span, level, room, out encoding);
         }
         finally
         {
@@ -103,10 +104,10 @@ internal sealed class CompressStage
         }
     }
 
-    private int Encode(ReadOnlySpan<byte> plain, Span<byte> room, out FrameEncoding encoding)
+    private int Encode(ReadOnlySpan<byte> plain, int level, Span<byte> room, out FrameEncoding encoding)
     {
         // A destination no longer than the source: a frame that would not shrink stops the codec early.
-        int compressed = _level == 0 ? 0 : _codec.TryCompress(plain, room[..plain.Length], _level);
+        int compressed = level == 0 ? 0 : _codec.TryCompress(plain, room[..plain.Length], level);
         encoding = compressed > 0 ? FrameEncoding.Zstd : FrameEncoding.Raw;
         if (compressed > 0) return compressed;
         plain.CopyTo(room);

@@ -73,7 +73,7 @@ internal sealed partial class ExportCatalog : IDisposable
             if (!_byName.TryGetValue(name, out ExportDevice? existing))
             {
                 if (FormerlyNamed(name) is not { } renamed)
-                    return await CreateInTurnAsync(name, sizeBytes, level ?? DurabilityLevel.Journaled, cancellation);
+                    return await CreateInTurnAsync(name, sizeBytes, level ?? DurabilityLevel.Journaled, new NewExportOptions(), cancellation);
                 LogRenamed(name, renamed.Name);
                 return renamed;
             }
@@ -85,13 +85,15 @@ internal sealed partial class ExportCatalog : IDisposable
     }
 
     public async Task<ExportInfo> CreateAsync(
-        string name, long sizeBytes, DurabilityLevel level, CancellationToken cancellation)
+        string name, long sizeBytes, DurabilityLevel level, NewExportOptions options, CancellationToken cancellation)
     {
         ExportRules.Check(name, sizeBytes);
+        if (options.ChunkBytes is { } chunk) ExportRules.CheckChunk(chunk);
+        if (options.CompressionLevel is { } compression) ExportRules.CheckCompression(compression);
         using (await TakeTurnAsync(cancellation))
         {
             RequireFree(name);
-            return await CreateInTurnAsync(name, sizeBytes, level, cancellation);
+            return await CreateInTurnAsync(name, sizeBytes, level, options, cancellation);
         }
     }
 
@@ -99,6 +101,7 @@ internal sealed partial class ExportCatalog : IDisposable
     {
         if (patch.Name is { } newName) ExportRules.CheckName(newName);
         if (patch.Description is { } description) ExportRules.CheckDescription(description);
+        if (patch.CompressionLevel is { } compression) ExportRules.CheckCompression(compression);
         ExportInfo after;
         using (await TakeTurnAsync(cancellation))
         {
@@ -238,9 +241,11 @@ internal sealed partial class ExportCatalog : IDisposable
     }
 
     private async Task<ExportInfo> CreateInTurnAsync(
-        string name, long sizeBytes, DurabilityLevel level, CancellationToken cancellation)
+        string name, long sizeBytes, DurabilityLevel level, NewExportOptions options, CancellationToken cancellation)
     {
-        var create = new CatalogChange.CreateExport(++_lastId, name, sizeBytes, _runtime.Options.ChunkBytes, level);
+        var create = new CatalogChange.CreateExport(
+            ++_lastId, name, sizeBytes, options.ChunkBytes ?? _runtime.Options.ChunkBytes, level,
+            Compression: options.CompressionLevel);
         ExportInfo info = create.ToInfo();
         CommittedMap map = _runtime.PrepareMap(info);
         await _runtime.Front.ChangeCatalogAsync(
@@ -252,7 +257,8 @@ internal sealed partial class ExportCatalog : IDisposable
     {
         ExportInfo before = export.Info;
         var change = new CatalogChange.AlterExport(
-            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description, patch.WriteThrough);
+            before.Id.Value, patch.Name, patch.Level, patch.IsReadOnly, patch.Description, patch.WriteThrough,
+            patch.CompressionLevel);
         if (change.ApplyTo(before) == before) return before;
         await _runtime.Front.ChangeCatalogAsync(change.Encode(), () => Apply(export, change), cancellation);
         return export.Info;

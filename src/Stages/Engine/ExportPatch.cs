@@ -25,4 +25,7 @@ public sealed record ExportPatch
     /// completed. It is taken back only while no client is attached: those that are have been told not to FLUSH.
     /// </summary>
     public bool? WriteThrough { get; init; }
+
+    /// <summary>zstd level of what is cut from now on, 0 (none) to 19. What is stored keeps its encoding.</summary>
+    public int? CompressionLevel { get; init; }
 }

@@ -29,6 +29,23 @@ internal static class ExportRules
         }
     }
 
+    /// <summary>The unit of settled storage.</summary>
+    public static void CheckChunk(int chunkBytes)
+    {
+        if (chunkBytes is >= 16 * 1024 and <= 1024 * 1024 && int.IsPow2(chunkBytes)) return;
+        throw new StorageFaultException(
+            FaultKind.Invalid,
+            string.Create(CultureInfo.InvariantCulture, $"A chunk of {chunkBytes} bytes is not allowed: a power of two from 16 KiB to 1 MiB."));
+    }
+
+    /// <summary>The zstd level; zero is none.</summary>
+    public static void CheckCompression(int level)
+    {
+        if (level is >= 0 and <= 19) return;
+        throw new StorageFaultException(
+            FaultKind.Invalid, string.Create(CultureInfo.InvariantCulture, $"The compression level {level} is not allowed: 0 (none) to 19."));
+    }
+
     public static void CheckName(string name)
     {
         if (name.Length == 0 || Encoding.UTF8.GetByteCount(name) > NameBytesMax || name.Any(char.IsControl) || name.Contains('@', StringComparison.Ordinal))

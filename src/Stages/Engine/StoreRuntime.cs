@@ -86,7 +86,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
             new ChunkStage(ChunkBytesOf, state.FamilyOf),
-            new CompressStage(opened.Codec, parts.Buffers, options.CompressionLevel),
+            new CompressStage(opened.Codec, parts.Buffers, CompressionOf),
             new SealStage(opened.Keys, parts.Entropy),
             new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
             new UploadStage(uploadStore, opened.Keys, Supervisor),
@@ -309,4 +309,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
     // Records may outlive their export; what they are cut into does not matter then.
     private int ChunkBytesOf(ExportId id) =>
         _exports.TryGetValue(id.Value, out ExportDevice? export) ? export.Info.ChunkBytes : Options.ChunkBytes;
+
+    private int CompressionOf(ExportId id) =>
+        _exports.TryGetValue(id.Value, out ExportDevice? export) && export.Info.CompressionLevel is { } own
+            ? own
+            : Options.CompressionLevel;
 }

@@ -173,7 +173,7 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
         }
 
         new ChunkStage(_ => ChainBench.ChunkBytes, State.FamilyOf).Run(draft);
-        new CompressStage(bench.Codec, bench.Buffers, 1).Run(draft);
+        new CompressStage(bench.Codec, bench.Buffers, static _ => 1).Run(draft);
         new SealStage(bench.Keys, new SystemEntropy()).Run(draft);
         new TableStage(bench.Keys, bench.Codec, session, TimeProvider.System).Run(draft);
         payload.Release();

@@ -58,7 +58,7 @@ public sealed class RenameTests
         RunningStore store = await bench.OpenAsync();
         await store.AttachAsync("first", Bytes);
         await RenameAsync(store, "first", "second");
-        ExportInfo made = await store.Store.CreateExportAsync("first", Bytes, DurabilityLevel.Journaled, StoreBench.Cancellation);
+        ExportInfo made = await store.Store.CreateExportAsync("first", Bytes, DurabilityLevel.Journaled, new NewExportOptions(), StoreBench.Cancellation);
         Assert.Equal(made, await store.Store.EnsureExportAsync("first", Bytes, null, StoreBench.Cancellation));
         await StoreBench.RefusesAsync(FaultKind.Conflict, () => RenameAsync(store, "second", "first"));
         await store.Store.DeleteExportAsync("first", force: false, StoreBench.Cancellation);

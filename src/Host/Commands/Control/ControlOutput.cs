@@ -39,6 +39,7 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
             ("size", $"{Quantities.FormatSize(export.SizeBytes)} ({export.SizeBytes} bytes)"),
             ("chunk", Quantities.FormatSize(export.ChunkBytes)),
             ("level", export.Level.ToString().ToLowerInvariant()),
+            ("compression", export.Compression?.ToString(CultureInfo.InvariantCulture)),
             ("read-only", export.ReadOnly ? "yes" : "no"),
             ("write-through", export.WriteThrough ? "yes" : "no"),
             ("attached", export.Attached.ToString(CultureInfo.InvariantCulture)),

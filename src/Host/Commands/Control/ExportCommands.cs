@@ -60,15 +60,26 @@ internal static class ExportCommands
         return command;
     }
 
+    private static Option<int?> CompressionOption() => new("--compression")
+    {
+        HelpName = "LEVEL",
+        Description = "zstd level of what is written from now on, 0 for none, up to 19 [default: Tuning:CompressionLevel].",
+    };
+
     private static ControlCommand Make()
     {
         Argument<string> name = NameArgument(description: "The new export.");
         Argument<string> size = NameArgument("SIZE", "Its size in bytes, or with K, M, G, T (1024 each).");
         Option<string?> level = LevelOption();
-        var command = new ControlCommand("create", "Create an export; one that exists as asked for stays.") { name, size, level };
+        var chunk = new Option<string?>("--chunk") { HelpName = "SIZE", Description = "Unit of settled storage, for good: 16K to 1M [default: Tuning:ChunkBytes]." };
+        Option<int?> compression = CompressionOption();
+        var command = new ControlCommand("create", "Create an export; one that exists as asked for stays.") { name, size, level, chunk, compression };
         command.Does(async (session, cancellation) => session.Output.Write(await session.Client.ChangeAsync(
             HttpMethod.Put, ControlClient.PathOf(session.Parsed.GetRequiredValue(name)),
-            new CreateRequest(ControlCommand.SizeOf(session.Parsed.GetRequiredValue(size)), LevelOf(session.Parsed, level)),
+            new CreateRequest(
+                ControlCommand.SizeOf(session.Parsed.GetRequiredValue(size)), LevelOf(session.Parsed, level),
+                ChunkBytes: session.Parsed.GetValue(chunk) is { } chunkSize ? (int)Math.Min(int.MaxValue, ControlCommand.SizeOf(chunkSize)) : null,
+                Compression: session.Parsed.GetValue(compression)),
             Json.CreateRequest, Json.ExportView, cancellation)));
         return command;
     }
@@ -95,16 +106,18 @@ internal static class ExportCommands
             HelpName = "true|false",
             Description = "Answer writes only when they are durable; right under ZFS, which ignores a FLUSH that fails. Taken back only while nobody is attached.",
         };
+        Option<int?> compression = CompressionOption();
         var description = new Option<string?>("--description") { HelpName = "TEXT", Description = "Text for people; empty for none." };
         var shrink = new Option<string?>("--shrink-to") { HelpName = "SIZE", Description = "A smaller size. WHAT LIES BEYOND IT IS LOST. Refused while clients are attached." };
-        var command = new ControlCommand("set", "Change an export while it is served.") { name, newName, level, readOnly, writeThrough, description, shrink };
+        var command = new ControlCommand("set", "Change an export while it is served.") { name, newName, level, readOnly, writeThrough, compression, description, shrink };
         command.Does(async (session, cancellation) =>
         {
             ParseResult parsed = session.Parsed;
             string? size = parsed.GetValue(shrink);
             var wanted = new AlterRequest(
                 parsed.GetValue(newName), size is null ? null : ControlCommand.SizeOf(size), size is not null,
-                LevelOf(parsed, level), parsed.GetValue(readOnly), parsed.GetValue(description), parsed.GetValue(writeThrough));
+                LevelOf(parsed, level), parsed.GetValue(readOnly), parsed.GetValue(description), parsed.GetValue(writeThrough),
+                parsed.GetValue(compression));
             if (wanted == new AlterRequest()) throw new RefusedException(HttpStatusCode.BadRequest, "There is nothing to set; see zeroflow export set --help.");
             session.Output.Write(await AlterAsync(session, parsed.GetRequiredValue(name), wanted, cancellation));
         });
