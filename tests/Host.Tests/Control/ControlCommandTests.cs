@@ -38,6 +38,22 @@ public sealed class ControlCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_export_may_have_a_chunk_a_compression_and_no_write_cache_of_its_own()
+    {
+        string[] create = ["export", "create", "logs", "1M", "--chunk", "64K", "--compression", "9"];
+        await _server.DoAsync(create);
+        await _server.DoAsync(create);
+        Assert.Equal(6, (await _server.RunAsync("export", "create", "logs", "1M", "--chunk", "128K")).Code);
+        await _server.DoAsync("export", "set", "logs", "--compression", "0", "--write-through", "true");
+        JsonElement export = await InfoAsync("logs");
+        Assert.Equal(64 << 10, export.GetProperty("chunkBytes").GetInt32());
+        Assert.Equal(0, export.GetProperty("compression").GetInt32());
+        Assert.True(export.GetProperty("writeThrough").GetBoolean());
+        Assert.NotEqual(0, (await _server.RunAsync("export", "set", "logs", "--compression", "20")).Code);
+        Assert.NotEqual(0, (await _server.RunAsync("export", "create", "odd", "1M", "--chunk", "100000")).Code);
+    }
+
+    [Fact]
     public async Task Snapshots_clones_and_rollbacks_hold_what_was_there()
     {
         string first = Image("first", 300_000, 1), second = Image("second", 300_000, 2), out1 = _server.PathOf("out");
