@@ -18,14 +18,9 @@ internal sealed class AdmittedExports(
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device)
     {
         device = null;
-        if (name.Length == 0)
-        {
-            // The only export that the client knows of.
-            ExportInfo[] seen = [.. List().Where(static export => export.Snapshot is null).Take(2)];
-            if (seen.Length != 1) return false;
-            name = seen[0].Name;
-        }
 
+        // The only export that the client knows of.
+        if (name.Length == 0 && (name = IExportDirectory.OnlyName(List()) ?? "").Length == 0) return false;
         AccessGrant grant = GrantOf(name);
         if (grant == AccessGrant.None)
         {

@@ -14,6 +14,16 @@ public interface IExportDirectory
     bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device);
 
     /// <summary>
+    /// The name that the empty name stands for among <paramref name="exports"/>: that of the only export, whatever
+    /// snapshots there are; null when there are none or several.
+    /// </summary>
+    static string? OnlyName(IEnumerable<ExportInfo> exports)
+    {
+        ExportInfo[] first = [.. exports.Where(static export => export.Snapshot is null).Take(2)];
+        return first.Length == 1 ? first[0].Name : null;
+    }
+
+    /// <summary>
     /// Finds out where <paramref name="export"/>, which may be a snapshot, differs from a snapshot of the same export.
     /// False when there is no such snapshot. The caller disposes what it gets.
     /// </summary>

@@ -42,10 +42,8 @@ internal sealed partial class ExportCatalog : IDisposable
 
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device)
     {
-        device = _byName.GetValueOrDefault(name);
-        if (device is not null || name.Length > 0) return device is not null;
-        ExportDevice[] exports = [.. _byName.Values.Where(static e => e.Info.Snapshot is null).Take(2)];
-        device = exports.Length == 1 ? exports[0] : null;
+        string? found = name.Length > 0 ? name : IExportDirectory.OnlyName(_byName.Values.Select(static e => e.Info));
+        device = found is null ? null : _byName.GetValueOrDefault(found);
         return device is not null;
     }
 

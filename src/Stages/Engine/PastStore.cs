@@ -70,7 +70,8 @@ public sealed class PastStore : IExportDirectory, IAsyncDisposable
     /// <inheritdoc/>
     public bool TryOpen(string name, [NotNullWhen(true)] out IBlockDevice? device)
     {
-        device = _exports.GetValueOrDefault(name);
+        string? found = name.Length > 0 ? name : IExportDirectory.OnlyName(List());
+        device = found is null ? null : _exports.GetValueOrDefault(found);
         return device is not null;
     }
 

@@ -99,6 +99,8 @@ public sealed class PastStoreTests
         await using PastStore now = await bench.OpenPastAsync(after.At);
         Assert.Equal(["other"], now.List().Select(static export => export.Name));
         Assert.True(then.TryOpen("disk", out IBlockDevice? device));
+        Assert.True(then.TryOpen("", out IBlockDevice? only));
+        Assert.Same(device, only);
         Assert.True(device.Info.IsReadOnly);
         await device.FlushAsync(StoreBench.Cancellation);
         await device.ConfirmAsync();
