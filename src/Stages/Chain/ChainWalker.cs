@@ -59,9 +59,8 @@ internal sealed partial class ChainWalker
     /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
-        long unixMs = asOf.ToUnixTimeMilliseconds();
-        StoreState state = await LoadCheckpointAsync(unixMs, cancellation);
-        bool isPast = await ApplyListedAsync(state, cancellation, unixMs);
+        StoreState state = await LoadCheckpointAsync(asOf, cancellation);
+        bool isPast = await ApplyListedAsync(state, cancellation, asOf.ToUnixTimeMilliseconds());
 
         // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
         // as only what lies behind a checkpoint is.
@@ -104,16 +103,22 @@ internal sealed partial class ChainWalker
         }
     }
 
-    private async Task<StoreState> LoadCheckpointAsync(long unixMs, CancellationToken cancellation)
+    private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
         List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
         foreach (ChainPosition at in found.OrderDescending())
         {
-            // Gone since it was listed: so is what only it needs.
-            byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
-            if (body is null) continue;
-            bool isKnown = TableIdentity.TryRead(body, out TableIdentity? identity) == ParseResult.Ok;
-            if (!isKnown || identity!.CreatedUnixMs <= unixMs) return Checkpoint.Decode(body, at, _keys, _codec);
+            try
+            {
+                // What is none is for the decoder to name.
+                if (await Checkpoint.ReadTimeAsync(_objects, at, cancellation) > asOf) continue;
+                byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
+                if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
+            }
+            catch (ObjectStoreException gone) when (gone.Kind == ObjectStoreErrorKind.ObjectMissing)
+            {
+                // Since it was listed: so is what only it needs.
+            }
         }
 
         return new StoreState(_keys.StoreId, _codec);

@@ -5,6 +5,7 @@ using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Compression;
 using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.Map;
+using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Chain;
@@ -53,6 +54,17 @@ internal static class Checkpoint
         }
 
         return writer.Finish();
+    }
+
+    /// <summary>When the checkpoint at <paramref name="at"/> was made, by its first bytes; null when those are not of one.</summary>
+    /// <exception cref="ObjectStoreException">It is not there, or cannot be read.</exception>
+    public static async Task<DateTimeOffset?> ReadTimeAsync(IObjectStore objects, ChainPosition at, CancellationToken cancellation)
+    {
+        byte[] head = new byte[TableIdentity.Bytes];
+        await objects.ReadRangeAsync(ChainNames.Checkpoint(at), 0, head, cancellation);
+        return TableIdentity.TryRead(head, out TableIdentity? identity) == ParseResult.Ok
+            ? DateTimeOffset.FromUnixTimeMilliseconds(identity!.CreatedUnixMs)
+            : null;
     }
 
     /// <summary>Restores the state that <see cref="Encode"/> saw.</summary>

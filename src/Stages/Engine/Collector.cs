@@ -160,11 +160,8 @@ internal sealed partial class Collector
     private async Task<DateTimeOffset> TimeOfAsync(ChainPosition checkpoint, CancellationToken cancellation)
     {
         if (_checkpointTimes.TryGetValue(checkpoint, out DateTimeOffset known)) return known;
-        byte[] head = new byte[TableIdentity.Bytes];
-        await _objects.ReadRangeAsync(ChainNames.Checkpoint(checkpoint), 0, head, cancellation);
-        return _checkpointTimes[checkpoint] = TableIdentity.TryRead(head, out TableIdentity? identity) == ParseResult.Ok
-            ? DateTimeOffset.FromUnixTimeMilliseconds(identity!.CreatedUnixMs)
-            : DateTimeOffset.MaxValue;
+        return _checkpointTimes[checkpoint] =
+            await Checkpoint.ReadTimeAsync(_objects, checkpoint, cancellation) ?? DateTimeOffset.MaxValue;
     }
 
     private async Task DeleteTablesAsync(CancellationToken cancellation)
