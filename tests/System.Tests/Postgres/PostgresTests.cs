@@ -10,6 +10,9 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
     private const string Size = "4G";
     private const int Entries = 300;
 
+    private const string UntilStopped = "until [ -e /jobs/stop ]; do sleep 1; done";
+    private const string CheckHere = "pkill psql; pkill pgbench; sleep 1\ncheck_everything\nzpool export tank";
+
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     private static readonly string[] Scenarios =
@@ -55,7 +58,8 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
 
     private static string Devices(int count) => string.Join(' ', Enumerable.Range(0, count).Select(static i => $"/dev/nbd{i}"));
 
-    private static string Work(string attach, string vdevs) =>
+    // Works until it is killed, or until `then` goes on.
+    private static string Work(string attach, string vdevs, string then = "wait") =>
         $"""
         load_zfs
         {attach}
@@ -66,7 +70,7 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
         say READY
         keep_ledger 4
         as_postgres $bin/pgbench -h /tmp/sockets -p $port -n -c 2 -T 3600 bench > /tmp/bench.log 2>&1 &
-        wait
+        {then}
         """;
 
     private static string Check(string attach) =>
@@ -78,6 +82,15 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
         check_everything
         zpool export tank
         """;
+
+    // What a new guest finds on the exports of a server has to be sound. The answered commits that are not there.
+    private static async Task<int> CheckAsync(
+        ZeroFlowServer server, int devices, TestFolder folder, Ledger ledger, bool isPrefix = false)
+    {
+        await using var guest = await Guest.StartAsync(Check(Attach(server, devices)), folder);
+        await guest.EndAsync(Patience);
+        return ledger.Check(guest.Console, isPrefix);
+    }
 
     private static async Task<Ledger> WorkUntilAsync(Guest guest, int entries)
     {
@@ -103,9 +116,7 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
         Directory.Delete(Path.Combine(settings.Data, "cache"), recursive: true);
         if (losesWal) Directory.Delete(settings.Data, recursive: true);
         await using var again = await ZeroFlowServer.StartAsync(settings);
-        await using var check = await Guest.StartAsync(Check(Attach(again, devices)), folder);
-        await check.EndAsync(Patience);
-        int lost = ledger.Check(check.Console, isPrefix: losesWal && level == "journaled");
+        int lost = await CheckAsync(again, devices, folder, ledger, isPrefix: losesWal && level == "journaled");
         Say($"{ledger.Count} commits were answered; {lost} of them are lost, as the level allows.");
         Assert.Equal(0, await again.StopAsync());
     }
@@ -131,10 +142,10 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
             }
 
             // Without udev, the pool cannot make partitions of a whole disk by itself.
-            string work = Work("modprobe virtio_blk; sleep 1; echo ',,' | sfdisk -q /dev/vda || give_up sfdisk", "/dev/vda1").Replace(
-                "wait", "until [ -e /jobs/stop ]; do sleep 1; done\npkill psql; pkill pgbench; sleep 1\ncheck_everything\nzpool export tank", StringComparison.Ordinal);
-            await using var guest = await Guest.StartAsync(work, folder, socket);
+            string work = Work(
+                "modprobe virtio_blk; sleep 1; echo ',,' | sfdisk -q /dev/vda || give_up sfdisk", "/dev/vda1", $"{UntilStopped}\n{CheckHere}");
             Guest.Signal("stop", isSet: false);
+            await using var guest = await Guest.StartAsync(work, folder, socket);
             for (int kill = 1; kill <= 3; kill++)
             {
                 int before = Ledger.Of(guest.Console).Count;
@@ -176,10 +187,8 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
         }
 
         await using (second)
-        await using (var check = await Guest.StartAsync(Check(Attach(second, 1)), folder))
         {
-            await check.EndAsync(Patience);
-            Assert.Equal(0, ledger.Check(check.Console, isPrefix: false));
+            Assert.Equal(0, await CheckAsync(second, 1, folder, ledger));
             Say($"{ledger.Count} commits were answered before the takeover; none is lost.");
         }
     }
@@ -200,9 +209,7 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
 
         Directory.Delete(settings.Data, recursive: true);
         await using var again = await ZeroFlowServer.StartAsync(settings);
-        await using var check = await Guest.StartAsync(Check(Attach(again, 1)), folder);
-        await check.EndAsync(Patience);
-        Assert.Equal(0, ledger.Check(check.Console, isPrefix: false));
+        Assert.Equal(0, await CheckAsync(again, 1, folder, ledger));
         Say($"{ledger.Count} commits were answered before the server was lost; none is lost.");
         Assert.Equal(0, await again.StopAsync());
     }
@@ -216,18 +223,15 @@ public sealed class PostgresTests(ZeroFlowBinary binary, RadosGateway gateway)
             foreach (ServerSettings one in settings) servers.Add(await ZeroFlowServer.StartAsync(one));
             string attach = string.Join('\n', servers.Select((server, i) =>
                 $"attach /dev/nbd{i} {Guest.Host}:{server.Port}/pg0 || give_up attach"));
-            string work = Work(attach, "mirror " + Devices(3)).Replace(
-                "wait",
+            string work = Work(
+                attach, "mirror " + Devices(3),
                 $"""
-                until [ -e /jobs/stop ]; do sleep 1; done
+                {UntilStopped}
                 attach /dev/nbd3 {Guest.Host}:{servers[1].Port}/pg0 || give_up "attach the new disk"
                 zpool replace -f -w tank /dev/nbd1 /dev/nbd3 || give_up "zpool replace"
                 zpool status tank | grep -E 'state:|resilvered'
-                pkill psql; pkill pgbench; sleep 1
-                check_everything
-                zpool export tank
-                """,
-                StringComparison.Ordinal);
+                {CheckHere}
+                """);
             Guest.Signal("stop", isSet: false);
             await using var guest = await Guest.StartAsync(work, folder);
             await WorkUntilAsync(guest, Entries);
