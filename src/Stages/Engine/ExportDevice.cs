@@ -22,7 +22,7 @@ internal sealed partial class ExportDevice : IBlockDevice
     private readonly WriteFront? _front;
     private readonly ReadParts _parts;
     private readonly CommittedMap _committed;
-    private readonly ReadAheadDetector _readAhead;
+    private readonly ReadAhead _readAhead;
     private readonly Lock _planLock = new();
     private readonly Stack<ReadPlan> _plans = new();
     private volatile ExportInfo _info;
@@ -36,7 +36,7 @@ internal sealed partial class ExportDevice : IBlockDevice
         _committed = committed;
         _front = front;
         _parts = parts;
-        _readAhead = parts.NewReadAhead(info);
+        _readAhead = new ReadAhead(committed, parts.Frames, info.ChunkBytes, parts.ReadAheadBytes);
     }
 
     /// <inheritdoc/>
@@ -70,7 +70,7 @@ internal sealed partial class ExportDevice : IBlockDevice
         CheckRange(range);
         ReadPlan plan = RentPlan();
         bool complete = FillFromMemory(plan, range, destination.Span);
-        ReadAhead(range);
+        _readAhead.Observe(range, _info.SizeBytes);
         if (!complete) return FillAsync(plan, range, destination, cancellation);
         ReturnPlan(plan);
         return ValueTask.CompletedTask;
@@ -144,27 +144,7 @@ internal sealed partial class ExportDevice : IBlockDevice
     }
 
     /// <inheritdoc/>
-    public void Prefetch(BlockRange range)
-    {
-        // A client may ask for 4 GiB at once; no more is looked up than read-ahead has room for.
-        long end = Math.Min(_info.SizeBytes, range.Offset + Math.Min(range.Length, _parts.ReadAheadBytes));
-        range = range.Intersect(BlockRange.Between(0, end));
-        if (range.IsEmpty) return;
-        var hits = new List<CommittedHit>();
-        if (!_committed.TryCollect(range, hits))
-        {
-            _committed.PrefetchPages(range);
-            return;
-        }
-
-        var frames = new List<FrameRef>();
-        foreach (CommittedHit hit in hits)
-        {
-            if (hit.Frame is { } frame && (frames.Count == 0 || frames[^1].Key != frame.Key)) frames.Add(frame);
-        }
-
-        if (frames.Count > 0) _parts.Frames.Prefetch(frames);
-    }
+    public void Prefetch(BlockRange range) => _readAhead.Prefetch(range, _info.SizeBytes);
 
     // False when the next run has no room.
     private static bool AddStatus(ReadPlan plan, BlockRange part, Span<BlockStatus> extents, ref int count)
@@ -373,11 +353,6 @@ internal sealed partial class ExportDevice : IBlockDevice
         }
 
         return false;
-    }
-
-    private void ReadAhead(BlockRange range)
-    {
-        if (_readAhead.Observe(range, _info.SizeBytes) is { IsEmpty: false } ahead) Prefetch(ahead);
     }
 
     private ReadPlan RentPlan()

@@ -1,4 +1,3 @@
-using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Reading;
@@ -9,8 +8,4 @@ namespace ZeroFlow.Stages.Engine;
 /// <summary>What the reads of all exports share. Without a writer there is no WAL, and the memtables are empty.</summary>
 internal sealed record ReadParts(
     IWriteAheadLog? Wal, BufferPool Buffers, TableRegistry Tables, FrameMemoryCache Memory, FrameReader Frames,
-    long ReadAheadBytes)
-{
-    /// <summary>Each export follows its own sequential streams.</summary>
-    public ReadAheadDetector NewReadAhead(ExportInfo export) => new(export.ChunkBytes, ReadAheadBytes);
-}
+    long ReadAheadBytes);

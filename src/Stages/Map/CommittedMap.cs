@@ -141,17 +141,6 @@ internal sealed partial class CommittedMap
         }
     }
 
-    /// <summary>Starts to bring the stored pages of <paramref name="range"/> near; a hint.</summary>
-    public void PrefetchPages(BlockRange range)
-    {
-        for (long at = range.Offset; at < range.End; at = PartInPage(at, range.End).End)
-        {
-            StoredPage? stored;
-            lock (_family.Lock) stored = _slots[at / MapPage.Span]?.Base?.Stored;
-            if (stored is { Resident: null }) _family.Pages.Prefetch(stored);
-        }
-    }
-
     /// <summary>Applies one line of a committed table's index.</summary>
     /// <param name="frame">The line, and the frame that holds its range, unless it is of zeros.</param>
     /// <param name="range">What of its range lies in the export: all of it, or its beginning.</param>

@@ -84,9 +84,6 @@ internal sealed class MapPages
             : throw StorageFaultException.Corrupt(
                 $"A page of the map (export {stored.Family.Id}, offset {stored.Start}) contradicts itself.");
 
-    /// <summary>Starts to bring a stored page near; a hint.</summary>
-    public void Prefetch(StoredPage stored) => _frames?.Prefetch([FrameOf(stored)]);
-
     /// <summary>Keeps <paramref name="page"/>, or none, in memory, and evicts others to make room.</summary>
     public void SetResident(StoredPage stored, MapPage? page)
     {

@@ -112,7 +112,8 @@ internal sealed class FrameReader : IAsyncDisposable
     /// Brings frames that will probably be wanted into memory, as far as the budget of read-ahead goes, and forgets
     /// the rest. Never waits, never fails, and takes nothing from reads that somebody waits for.
     /// </summary>
-    public void Prefetch(IReadOnlyList<FrameRef> frames)
+    /// <returns>Where in its export the first frame lies that was forgotten; null when none was.</returns>
+    public long? Prefetch(IReadOnlyList<FrameRef> frames)
     {
         FrameRef[] wanted =
             [.. frames.Where(frame => !_memory.Contains(frame.Key) && !_flights.ContainsKey(frame.Key))];
@@ -121,15 +122,17 @@ internal sealed class FrameReader : IAsyncDisposable
         {
             FrameRef[] run = wanted[range];
             int cost = BufferPool.CapacityFor(FrameRuns.SpanOf(run).Bytes);
-            if (!_aheadBytes.TryTake(cost)) return;
+            if (!_aheadBytes.TryTake(cost)) return FirstOffset(wanted.AsSpan(range.Start));
             if (!TryBegin())
             {
                 _aheadBytes.Return(cost);
-                return;
+                return null;
             }
 
             Launch(() => _ = PrefetchRunAsync(run, cost));
         }
+
+        return null;
     }
 
     /// <summary>Ends what is under way; whoever still waits gets a Closing fault. The caches are not touched.</summary>
@@ -143,6 +146,14 @@ internal sealed class FrameReader : IAsyncDisposable
         _bucketAhead.Dispose();
         _aheadPlaces.Dispose();
         _stopping.Dispose();
+    }
+
+    // Runs are in the order of objects, so the first that is left out need not be the first in the export.
+    private static long FirstOffset(ReadOnlySpan<FrameRef> frames)
+    {
+        long first = long.MaxValue;
+        foreach (ref readonly FrameRef frame in frames) first = Math.Min(first, frame.ExportOffset);
+        return first;
     }
 
     private async ValueTask<BufferLease> ReadMissAsync(FrameRef frame, CancellationToken cancellation)

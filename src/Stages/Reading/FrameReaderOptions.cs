@@ -8,7 +8,8 @@ internal sealed record FrameReaderOptions
     public int GetsMax { get; init; } = 32;
 
     /// <summary>Most ranged GETs that read-ahead has under way, besides the others.</summary>
-    public int ReadAheadGetsMax { get; init; } = 8;
+    /// <remarks>Eight steps of a full window, and those that the border of a table cuts in two.</remarks>
+    public int ReadAheadGetsMax { get; init; } = 12;
 
     /// <summary>Most bytes of one coalesced GET.</summary>
     public int RunBytesMax { get; init; } = 4 * 1024 * 1024;

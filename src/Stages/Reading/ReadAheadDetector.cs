@@ -8,28 +8,40 @@ namespace ZeroFlow.Stages.Reading;
 /// <remarks>
 /// It follows the latest few streams, since a client with several backends or files scans several places at once. A
 /// stream counts as one after it has read on for a chunk; its window then starts at two chunks (two
-/// reads where those are longer) and doubles each time that its reader comes halfway through, so that short scans
-/// waste little and long ones are fully overlapped.
+/// reads where those are longer) and doubles with each step that its reader comes nearer its end, so that short scans
+/// waste little. A single stream gets the whole budget, several share it: what hides a round trip of tens of
+/// milliseconds is the bytes under way, so a window that has its full size is topped up in eighths, each of which
+/// becomes a GET, and not by halves.
 /// A read that continues no stream begins a new one in the place of the stream that was idle longest.
 /// </remarks>
 internal sealed class ReadAheadDetector
 {
+    // Below this a GET's round trip is not paid for.
+    private const long StepBytes = 1 << 20;
+
+    // A stream that none of so many reads continued has come to its end, or its reader works on what it has.
+    private const int IdleReads = 256;
+
     private readonly Lock _lock = new();
     private readonly Stream[] _streams;
     private readonly long _chunkBytes;
-    private readonly long _windowBytesMax;
+    private readonly long _budgetBytes;
+    private readonly long _reorderBytesMax;
     private long _clock;
 
     /// <summary>Makes a detector.</summary>
     /// <param name="chunkBytes">Chunk size of the export: windows begin and end at multiples of it.</param>
-    /// <param name="budgetBytes">What all its streams together may read ahead.</param>
+    /// <param name="budgetBytes">
+    /// What read-ahead may have under way. Windows take three quarters of it, because buffers come in sizes.
+    /// </param>
     /// <param name="streams">Streams to follow at once.</param>
     public ReadAheadDetector(int chunkBytes, long budgetBytes, int streams = 8)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(chunkBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(streams);
         _chunkBytes = chunkBytes;
-        _windowBytesMax = budgetBytes / streams / chunkBytes * chunkBytes;
+        _budgetBytes = budgetBytes / 4 * 3;
+        _reorderBytesMax = budgetBytes / streams;
         _streams = new Stream[streams];
         // No read begins at -1: an unused place continues nothing.
         Array.Fill(_streams, new Stream { Next = -1 - chunkBytes });
@@ -56,23 +68,49 @@ internal sealed class ReadAheadDetector
             if (read.End <= stream.Next) return default;
             stream.RunBytes += read.End - Math.Max(stream.Next, read.Offset);
             stream.Next = read.End;
-            return stream.RunBytes < _chunkBytes || _windowBytesMax == 0
-                ? default
-                : Advance(ref stream, read.Length, exportBytes);
+            return stream.RunBytes < _chunkBytes ? default : Advance(ref stream, read.Length, exportBytes);
+        }
+    }
+
+    /// <summary>
+    /// Takes back what <see cref="Observe"/> returned, from <paramref name="offset"/> on, because there was no room for
+    /// it: the stream's next read asks for it again.
+    /// </summary>
+    public void Forget(BlockRange ahead, long offset)
+    {
+        lock (_lock)
+        {
+            foreach (ref Stream stream in _streams.AsSpan())
+            {
+                if (stream.FetchedUntil == ahead.End)
+                    stream.FetchedUntil = Math.Max(ahead.Offset, offset / _chunkBytes * _chunkBytes);
+            }
         }
     }
 
     private BlockRange Advance(ref Stream stream, long readBytes, long exportBytes)
     {
+        long windowMax = WindowMax();
+        if (windowMax == 0) return default;
         long ahead = stream.FetchedUntil - stream.Next;
-        if (stream.Window > 0 && ahead > stream.Window / 2) return default;
+        long step = Math.Max(stream.Window / 8, Math.Min(stream.Window / 2, StepBytes));
+        if (stream.Window > 0 && ahead > stream.Window - step) return default;
         long wanted = stream.Window == 0 ? 2 * Math.Max(_chunkBytes, RoundUp(readBytes)) : 2 * stream.Window;
-        stream.Window = Math.Min(_windowBytesMax, wanted);
+        stream.Window = Math.Min(windowMax, wanted);
         long start = Math.Max(stream.FetchedUntil, stream.Next / _chunkBytes * _chunkBytes);
         long end = Math.Min(exportBytes, RoundUp(stream.Next) + stream.Window);
         if (end <= start) return default;
         stream.FetchedUntil = end;
         return BlockRange.Between(start, end);
+    }
+
+    // The share of one stream among those that still read.
+    private long WindowMax()
+    {
+        int reading = 0;
+        foreach (ref readonly Stream stream in _streams.AsSpan())
+            if (stream.Window > 0 && _clock - stream.Used < IdleReads) reading++;
+        return _budgetBytes / Math.Max(1, reading) / _chunkBytes * _chunkBytes;
     }
 
     /// <summary>
@@ -87,7 +125,7 @@ internal sealed class ReadAheadDetector
         {
             ref readonly Stream stream = ref _streams[i];
             long distance = Math.Abs(read.Offset - stream.Next);
-            long tolerance = stream.Window == 0 ? _chunkBytes - 1 : stream.Window;
+            long tolerance = stream.Window == 0 ? _chunkBytes - 1 : Math.Min(stream.Window, _reorderBytesMax);
             if (distance > tolerance || distance >= bestDistance || stream.Next < 0) continue;
             // A stream that is not yet known has to read on: random reads look back as often as forward.
             if (stream.Window == 0 && read.Offset < stream.Next) continue;

@@ -9,7 +9,7 @@ public sealed class ReadAheadDetectorTests
     private const int Chunk = 128 * 1024;
     private const long Size = 1L << 40;
     private const long Budget = 32L * 1024 * 1024;
-    private const long WindowMax = Budget / 8;
+    private const long WindowMax = Budget / 4 * 3;
 
     private readonly ReadAheadDetector _detector = new(Chunk, Budget);
 
@@ -73,14 +73,64 @@ public sealed class ReadAheadDetectorTests
     public void The_window_doubles()
     {
         var windows = new List<long>();
-        for (long at = 0; at < 100L * Chunk; at += Chunk)
+        for (long at = 0; at < 400L * Chunk; at += Chunk)
         {
             BlockRange ahead = Observe(at, Chunk);
             if (!ahead.IsEmpty) windows.Add((ahead.End - at - Chunk) / Chunk);
         }
 
-        Assert.Equal([2, 4, 8, 16, 32], windows[..5]);
-        Assert.All(windows[5..], static window => Assert.Equal(32, window));
+        Assert.Equal([2, 4, 8, 16, 32, 64, 128, 192], windows[..8]);
+        Assert.All(windows[8..], static window => Assert.Equal(192, window));
+    }
+
+    // A window of its full size is topped up in GETs that a round trip is worth, and several of them are under way.
+    [Fact]
+    public void A_full_window_is_topped_up_in_eighths()
+    {
+        var steps = new List<long>();
+        for (long at = 0; at < 1000L * Chunk; at += Chunk)
+        {
+            BlockRange ahead = Observe(at, Chunk);
+            if (!ahead.IsEmpty && at > 200L * Chunk) steps.Add(ahead.Length);
+        }
+
+        Assert.NotEmpty(steps);
+        Assert.All(steps, static step => Assert.Equal(WindowMax / 8, step));
+    }
+
+    [Fact]
+    public void Streams_share_the_budget_and_one_that_ends_gives_its_share_back()
+    {
+        long WidestOf(int streams, int from)
+        {
+            long widest = 0;
+            for (int step = from; step < from + 400; step++)
+            {
+                for (int stream = 0; stream < streams; stream++)
+                {
+                    long at = ((long)stream << 36) + (step * (long)Chunk);
+                    BlockRange ahead = Observe(at, Chunk);
+                    if (!ahead.IsEmpty && step > from + 300) widest = Math.Max(widest, ahead.End - at - Chunk);
+                }
+            }
+
+            return widest;
+        }
+
+        Assert.Equal(WindowMax / 4, WidestOf(4, 0));
+        Assert.Equal(WindowMax, WidestOf(1, 400));
+    }
+
+    [Fact]
+    public void What_found_no_room_is_asked_for_again_by_the_next_read()
+    {
+        BlockRange ahead = default;
+        long at = 0;
+        for (; at < 40L * Chunk || ahead.IsEmpty; at += Chunk) ahead = Observe(at, Chunk);
+        _detector.Forget(ahead, ahead.Offset + Chunk + 4096);
+        BlockRange again = Observe(at, Chunk);
+        Assert.Equal(ahead.Offset + Chunk, again.Offset);
+        Assert.InRange(again.End, ahead.End, long.MaxValue);
     }
 
     [Fact]
@@ -137,7 +187,7 @@ public sealed class ReadAheadDetectorTests
             foreach (int place in new[] { 2, 0, 3, 1 }) fetched += Observe(at + place * Chunk, Chunk).Length;
         }
 
-        Assert.InRange(fetched, 180L * Chunk, 240L * Chunk);
+        Assert.InRange(fetched, 180L * Chunk, (200L * Chunk) + WindowMax);
     }
 
     [Fact]
