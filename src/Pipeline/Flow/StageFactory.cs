@@ -16,16 +16,23 @@ public sealed class StageFactory
     private readonly PipelineMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly Action<string, Exception> _onFault;
+    private readonly TaskScheduler _yielding;
 
     /// <summary>Makes a factory.</summary>
     /// <param name="metrics">Where the stages are registered, in the order in which they are made.</param>
     /// <param name="time">Measures how long work takes.</param>
     /// <param name="onFault">Told of each error with the name of the stage; must not throw.</param>
-    public StageFactory(PipelineMetrics metrics, TimeProvider time, Action<string, Exception> onFault)
+    /// <param name="yielding">
+    /// Runs the stages that yield (<see cref="StageOptions.Yields"/>), unless the caller runs on a scheduler that was chosen
+    /// for it, such as a simulation's, which has every step.
+    /// </param>
+    public StageFactory(
+        PipelineMetrics metrics, TimeProvider time, Action<string, Exception> onFault, TaskScheduler yielding)
     {
         _metrics = metrics;
         _time = time;
         _onFault = onFault;
+        _yielding = TaskScheduler.Current == TaskScheduler.Default ? yielding : TaskScheduler.Current;
     }
 
     /// <summary>A stage of CPU work: one message in, the next form of it out.</summary>
@@ -83,7 +90,7 @@ public sealed class StageFactory
         return block;
     }
 
-    private static ExecutionDataflowBlockOptions ToDataflow(StageOptions options) => new()
+    private ExecutionDataflowBlockOptions ToDataflow(StageOptions options) => new()
     {
         NameFormat = options.Name,
         BoundedCapacity = options.Capacity,
@@ -91,7 +98,7 @@ public sealed class StageFactory
         EnsureOrdered = options.Ordered,
 
         // The thread pool, or the scheduler of a simulation that builds the graph.
-        TaskScheduler = TaskScheduler.Current,
+        TaskScheduler = options.Yields ? _yielding : TaskScheduler.Current,
     };
 
     private async Task RunAsync<T>(

@@ -28,6 +28,9 @@ internal sealed class CutStage : IDisposable
     // half round trips at most, and many committers cost no more PUTs than a few.
     private const int UrgentInFlightMax = 2;
 
+    // One interval to be cut in and one to be uploaded in is what happens by itself.
+    private const int LateAfterIntervals = 4;
+
     // Timers count in milliseconds: a shorter sleep would be none.
     private static readonly TimeSpan SleepMin = TimeSpan.FromMilliseconds(1);
 
@@ -94,6 +97,10 @@ internal sealed class CutStage : IDisposable
             return _time.GetElapsedTime(oldest);
         }
     }
+
+    /// <summary>True while somebody waits for what is in the pipeline, or its lag is several times what it should be.</summary>
+    public bool IsHurried =>
+        Volatile.Read(ref _urgentInFlight) > 0 || OldestUnpublished > _options.PublishInterval * LateAfterIntervals;
 
     /// <summary>Takes a record that is in the WAL. Called by the journal alone, in sequence.</summary>
     public void Enqueue(WriteRecord record)

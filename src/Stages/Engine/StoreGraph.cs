@@ -30,24 +30,24 @@ internal sealed class StoreGraph
         int cores = Math.Max(1, Environment.ProcessorCount);
 
         // (4) chunk: index work only. One at a time is faster than all that follows.
-        _head = factory.Work<TableDraft>(new StageOptions("chunk", Capacity: 1, Parallelism: 1, Ordered: true), chunk.Run);
+        _head = factory.Work<TableDraft>(new StageOptions("chunk", Capacity: 1, Parallelism: 1, Ordered: true, Yields: true), chunk.Run);
 
         // (5) compress: the most CPU; a cut on each core. Nothing waits in it: what waits is cheaper as records in the WAL.
         var compressing = factory.Work<TableDraft>(
-            new StageOptions("compress", Capacity: cores, Parallelism: cores, Ordered: true), compress.Run);
+            new StageOptions("compress", Capacity: cores, Parallelism: cores, Ordered: true, Yields: true), compress.Run);
 
         // (6) seal: a tenth of the work of compressing.
-        var sealing = factory.Work<TableDraft>(new StageOptions("seal", Capacity: 1, Parallelism: 1, Ordered: true), seal.Run);
+        var sealing = factory.Work<TableDraft>(new StageOptions("seal", Capacity: 1, Parallelism: 1, Ordered: true, Yields: true), seal.Run);
 
         // (7) table: index and footer.
-        var building = factory.Work<TableDraft>(new StageOptions("table", Capacity: 1, Parallelism: 1, Ordered: true), table.Run);
+        var building = factory.Work<TableDraft>(new StageOptions("table", Capacity: 1, Parallelism: 1, Ordered: true, Yields: true), table.Run);
 
         // (8) upload: as many PUTs as hide the latency of the bucket, and no queue behind them.
         var uploading = factory.WorkAsync<TableDraft>(
-            new StageOptions("upload", options.UploadsInFlight, options.UploadsInFlight, Ordered: true), upload.RunAsync);
+            new StageOptions("upload", options.UploadsInFlight, options.UploadsInFlight, Ordered: true, Yields: false), upload.RunAsync);
 
         // (9) commit: one writer of the committed state.
-        _end = factory.End<TableDraft>(new StageOptions("commit", Capacity: 1, Parallelism: 1, Ordered: true), commit.RunAsync);
+        _end = factory.End<TableDraft>(new StageOptions("commit", Capacity: 1, Parallelism: 1, Ordered: true, Yields: false), commit.RunAsync);
 
         var link = new DataflowLinkOptions { PropagateCompletion = true };
         _head.LinkTo(compressing, link);

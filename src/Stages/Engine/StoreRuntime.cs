@@ -83,7 +83,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
             state.LastSequence, pacer, draft => graph!.SendAsync(draft));
         _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, pacer, log);
         _graph = graph = new StoreGraph(
-            new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
+            new StageFactory(
+                parts.Metrics, parts.Time, Supervisor.Fail, new YieldingScheduler(() => _cutter.IsHurried)),
             options,
             new ChunkStage(ChunkBytesOf, state.FamilyOf),
             new CompressStage(opened.Codec, parts.Buffers, CompressionOf),

@@ -7,18 +7,23 @@ namespace ZeroFlow.Stages.Journal;
 internal sealed class WalSpares : IDisposable
 {
     // One to be prepared ahead, and one more for the time between a release and the next need.
-    private const int SparesMax = 2;
+    private const int SparesMin = 2;
+
+    // A burst is followed by others: what a quarter of the WAL was once filled with zeros for is not deleted behind it.
+    private const int SparesShare = 4;
 
     private readonly IWalDisk _disk;
     private readonly long _segmentBytes;
+    private readonly int _sparesMax;
     private readonly Lock _lock = new();
     private readonly Stack<(string Name, IWalFile File)> _spares = new();
     private bool _closed;
 
-    public WalSpares(IWalDisk disk, long segmentBytes)
+    public WalSpares(IWalDisk disk, long segmentBytes, long walBytes)
     {
         _disk = disk;
         _segmentBytes = segmentBytes;
+        _sparesMax = (int)Math.Max(SparesMin, walBytes / SparesShare / segmentBytes);
     }
 
     /// <summary>Bytes of files that wait.</summary>
@@ -50,7 +55,7 @@ internal sealed class WalSpares : IDisposable
     {
         lock (_lock)
         {
-            if (reusable && !_closed && _spares.Count < SparesMax && file.Length == _segmentBytes)
+            if (reusable && !_closed && _spares.Count < _sparesMax && file.Length == _segmentBytes)
             {
                 _spares.Push((name, file));
                 return;

@@ -71,7 +71,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _entropy = entropy;
         _log = log;
         _segmentBytes = options.WalSegmentBytes / SegmentBytesUnit * SegmentBytesUnit;
-        _spares = new WalSpares(disk, _segmentBytes);
+        _spares = new WalSpares(disk, _segmentBytes, options.WalBytes);
         _pageBytes = (int)Math.Clamp(
             BitOperations.RoundUpToPowerOf2((ulong)_segmentBytes / 8), PageBytesMin, PageBytesMax);
     }

@@ -16,7 +16,8 @@ public sealed class StageFactoryTests : IDisposable
     private readonly StageFactory _factory;
 
     public StageFactoryTests() =>
-        _factory = new StageFactory(_metrics, TimeProvider.System, (stage, fault) => _told.Enqueue((stage, fault)));
+        _factory = new StageFactory(_metrics, TimeProvider.System, (stage, fault) => _told.Enqueue((stage, fault)),
+            new YieldingScheduler(static () => false));
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -142,7 +143,7 @@ public sealed class StageFactoryTests : IDisposable
     }
 
     private static StageOptions Options(string name, int capacity = 4, int parallelism = 1) =>
-        new(name, capacity, parallelism, Ordered: true);
+        new(name, capacity, parallelism, Ordered: true, Yields: true);
 
     private static Task<List<Message>> RunAsync(TransformBlock<Message, Message> stage, int count) =>
         RunAsync(stage, stage, count);
