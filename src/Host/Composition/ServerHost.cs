@@ -25,6 +25,7 @@ internal static class ServerHost
     /// <summary>Serves until the process is asked to stop or cannot go on; returns the exit code.</summary>
     public static async Task<int> RunAsync(ServeSettings settings, TextWriter output)
     {
+        if (!settings.CoreDumps) ProcessMemory.Close();
         ThreadPool.SetMinThreads(PoolThreadsMin, PoolThreadsMin);
         using var process = new ProcessMetrics();
         using var pipeline = new PipelineMetrics();
@@ -35,6 +36,10 @@ internal static class ServerHost
         await host.RunAsync();
         return service.ExitCode;
     }
+
+    private static AdminGuard GuardOf(ServeSettings settings) => new(
+        settings.AdminListen, settings.AdminHosts,
+        settings.MetricsToken is { } token ? new AdminToken(token.Reveal()) : null);
 
     private static IHost Build(
         ServeSettings settings, PipelineMetrics pipeline, MetricCollector collector, TextWriter output)
@@ -53,7 +58,8 @@ internal static class ServerHost
             var life = new ServerLife(
                 settings,
                 new ServerParts(settings, pipeline, new BootClock(), control, loggers),
-                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers),
+                new AdminEndpoint(
+                    settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers, GuardOf(settings)),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

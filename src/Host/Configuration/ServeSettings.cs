@@ -39,6 +39,17 @@ internal sealed record ServeSettings
     /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
     public required string AdminTokenFile { get; init; }
 
+    /// <summary>A second token, with which one can read metrics and nothing else; null for none.</summary>
+    public Secret? MetricsToken { get; init; }
+
+    /// <summary>Names by which the admin address may be asked for, beside <c>localhost</c> and the machine's own.</summary>
+    public IReadOnlyList<string> AdminHosts { get; init; } = [];
+
+    /// <summary>
+    /// Whether the memory of the process, keys and data included, may be dumped to a file or read by a debugger.
+    /// </summary>
+    public bool CoreDumps { get; init; }
+
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }
 

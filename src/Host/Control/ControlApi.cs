@@ -17,8 +17,6 @@ internal sealed class ControlApi
     /// <summary>Largest JSON body.</summary>
     public const int JsonBytesMax = 64 * 1024;
 
-    private const string Bearer = "Bearer ";
-
     // Once its time is over a request is cancelled; one that does not even react must not keep the process from ending.
     private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(2);
 
@@ -205,11 +203,8 @@ internal sealed class ControlApi
         }
     }
 
-    private bool HasToken(HttpContext context)
-    {
-        string given = context.Request.Headers.Authorization.ToString();
-        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
-    }
+    /// <summary>True when the request carries the token; false, too, as long as there is none.</summary>
+    public bool HasToken(HttpContext context) => _token is { } token && AdminGuard.Carries(context, token);
 
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>
         RefuseAsync(context, FaultStatuses.ProblemOf(status, detail));
