@@ -29,6 +29,12 @@ internal sealed class NbdMeter
         Admit = metrics.AddStage("admit", connectionsMax, () => Volatile.Read(ref _waiting));
     }
 
+    /// <summary>Shows when the certificate of the server ends, so that somebody may be told before.</summary>
+    public static void ObserveExpiry(PipelineMetrics metrics, Func<DateTimeOffset> expiry) =>
+        metrics.Meter.CreateObservableGauge(
+            "zeroflow.tls.certificate.expiry", () => (double)expiry().ToUnixTimeSeconds(), "s",
+            "When the server's TLS certificate ends, in seconds since the Unix epoch; only with TLS.");
+
     /// <summary>Stage (1) of the pipeline: requests between their arrival and their reply.</summary>
     public StageMeter Admit { get; }
 

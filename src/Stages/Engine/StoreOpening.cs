@@ -103,7 +103,9 @@ internal sealed partial class StoreOpening
             if (_forks) await PublishReplayedAsync(runtime, cancellation);
             var exports = new ExportCatalog(runtime, LiveExports(state, runtime), LastExport(state), _log);
             if (!_forks) runtime.Start();
-            return new BlockStore(runtime, exports);
+            var store = new BlockStore(runtime, exports);
+            StoreGauges.RegisterExports(_parts.Metrics.Meter, store);
+            return store;
         }
         catch
         {

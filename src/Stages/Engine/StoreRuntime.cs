@@ -44,6 +44,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
     private readonly FrameReader _frames;
     private readonly RetryingObjectStore _readStore;
     private readonly SemaphoreSlim _scrubTurn = new(1);
+    private readonly ScrubMeter _scrubMeter;
     private readonly ReadParts _reading;
     private Task _journalLoop = Task.CompletedTask;
     private Task _syncLoop = Task.CompletedTask;
@@ -100,12 +101,14 @@ internal sealed class StoreRuntime : IAsyncDisposable
             opened.Wal, _cutter, _gate, _admission, Supervisor, opened.DirtyMemory, parts.Time, parts.Metrics,
             opened.LastSequence);
         _sync = new SyncStage(opened.Wal, _journal, _stable, Supervisor, parts.Time, parts.Metrics);
-        Front = new WriteFront(_admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal);
+        Front = new WriteFront(
+            _admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal, parts.Time, parts.Metrics);
 
         Supervisor.OnFatal(_stable.Fault);
         Supervisor.OnFatal(_published.Fault);
         Supervisor.OnFatal(_admission.Fault);
         StoreGauges.Register(parts.Metrics.Meter, this, opened.Wal);
+        _scrubMeter = new ScrubMeter(parts.Metrics.Meter, parts.Time);
     }
 
     /// <summary>Starts the loops, with what was replayed from the WAL first in line for the bucket.</summary>
@@ -159,6 +162,13 @@ internal sealed class StoreRuntime : IAsyncDisposable
     /// <summary>Bytes of the maps in memory: stored pages, and changes that no checkpoint holds yet.</summary>
     public long MapMemoryBytes => _opened.State.Pages.ResidentBytes + _opened.State.Pages.ChangedBytes;
 
+    /// <summary>Plain bytes that the tables were written with, live and dead.</summary>
+    public long TablesPlainBytes =>
+        _opened.State.Tables.All().Where(t => t.Table.Kind != ChainObjectKind.MapPages).Sum(t => t.Table.PlainBytes);
+
+    /// <summary>Checkpoints that were stored since the start.</summary>
+    public long Checkpoints => _maintenance.Checkpoints;
+
     /// <summary>Bytes of WAL that may wait for the bucket.</summary>
     public long DirtyBytesMax => _admission.LimitBytes;
 
@@ -202,7 +212,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
             var walker = new ChainWalker(_readStore, _opened.Keys, _opened.Codec, _parts.Loggers.CreateLogger("ZeroFlow.Store"));
             var scrubber = new Scrubber(
                 _opened.State, _turn, _maintenance, walker, _readStore, _parts.Buffers, options, progress);
-            return await scrubber.RunAsync(new Random(BitConverter.ToInt32(seed)), both.Token);
+            ScrubReport report = await scrubber.RunAsync(new Random(BitConverter.ToInt32(seed)), both.Token);
+            _scrubMeter.Count(report);
+            return report;
         }
         catch (ObjectStoreException away)
         {
@@ -280,7 +292,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
         var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
-        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time);
+        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time, parts.Metrics);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)
