@@ -40,10 +40,9 @@ internal sealed class ControlApi
     public async Task CloseAsync(TimeSpan drain)
     {
         Task idle = Refuse();
+        GiveUp(static limit => limit.IsEndless);
         if (await EndsWithinAsync(idle, drain)) return;
-        RequestLimit[] late;
-        lock (_lock) late = [.. _inFlight];
-        foreach (RequestLimit limit in late) limit.GiveUp();
+        GiveUp(static _ => true);
         _ = await EndsWithinAsync(idle, AbortTimeout);
     }
 
@@ -167,6 +166,13 @@ internal sealed class ControlApi
             if (_store is not null) _inFlight.Add(limit);
             return _store;
         }
+    }
+
+    private void GiveUp(Func<RequestLimit, bool> whether)
+    {
+        RequestLimit[] waiting;
+        lock (_lock) waiting = [.. _inFlight.Where(whether)];
+        foreach (RequestLimit limit in waiting) limit.GiveUp();
     }
 
     private void Leave(RequestLimit limit)

@@ -47,7 +47,9 @@ internal sealed partial class StoreOpening
         {
             var metered = new MeteredObjectStore(_parts.Objects, _parts.Metrics, _parts.Time);
             return await OpenAsync(
-                new RetryingObjectStore(metered, RetryPolicy.ForOpening, _health, _parts.Time, NewRandom()), cancellation);
+                new RetryingObjectStore(
+                    metered, RetryPolicy.ForOpening, _health, _parts.Time, NewRandom(), _parts.Requests),
+                cancellation);
         }
         catch (ObjectStoreException refused)
         {
