@@ -32,7 +32,8 @@ internal sealed class ServeCommand : Command
         then from the command line; the later wins. Keys: Store, Data, AsOf, Listen, Socket, Tls:Mode, Tls:Certificate,
         Tls:Key, Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Admin:Socket, Admin:TokenFile, Admin:MetricsTokenFile,
         Admin:Hosts, Exports and Access (lists), PassphraseFile, LogLevel, CoreDumps (false: the memory of the process can
-        be neither dumped nor read by other processes of its user), and below Tuning:
+        be neither dumped nor read by other processes of its user), Telemetry:Otlp:Endpoint (or
+        {TelemetrySource.Variable}), Telemetry:TraceOneIn (1000: one request in so many), and below Tuning:
           {string.Join("\n  ", TuningTable.Rows.Select(row => $"{row.Name} [default: {row.Default}]"))}
 
         The passphrase comes from {PassphraseSource.Variable} or a file, never from the command line.

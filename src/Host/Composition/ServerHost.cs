@@ -32,6 +32,7 @@ internal static class ServerHost
         using var collector = new MetricCollector(
             meter => meter.Name is PipelineMetrics.MeterName or ProcessMetrics.MeterName);
         using IHost host = Build(settings, pipeline, collector, output);
+        using OtlpExport? otlp = OtlpExport.Start(settings, pipeline, host.Services.GetRequiredService<ILoggerFactory>());
         var service = host.Services.GetRequiredService<ServeService>();
         await host.RunAsync();
         return service.ExitCode;

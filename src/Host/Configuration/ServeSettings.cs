@@ -50,6 +50,15 @@ internal sealed record ServeSettings
     /// </summary>
     public bool CoreDumps { get; init; }
 
+    /// <summary>Where metrics and traces go by OTLP over HTTP; null when nowhere, or where the environment says.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>True when metrics and traces go out by OTLP.</summary>
+    public bool IsOtlpOn { get; init; }
+
+    /// <summary>One request in so many is traced when traces go out; 0 for none.</summary>
+    public int TraceOneIn { get; init; } = 1000;
+
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }
 

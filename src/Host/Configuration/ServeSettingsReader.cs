@@ -46,6 +46,7 @@ internal sealed class ServeSettingsReader
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
         string data = ReadData(embedded);
         TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
+        var telemetry = new TelemetrySource(_layers, _inputs, _errors);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
@@ -61,6 +62,9 @@ internal sealed class ServeSettingsReader
             MetricsToken = ReadMetricsToken(),
             AdminHosts = [.. _layers.FindList(SettingKeys.AdminHosts).Select(static host => host.Value)],
             CoreDumps = ReadFlag(SettingKeys.CoreDumps),
+            OtlpEndpoint = telemetry.ReadEndpoint(),
+            IsOtlpOn = telemetry.IsOn,
+            TraceOneIn = telemetry.ReadOneIn(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),

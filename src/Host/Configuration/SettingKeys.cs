@@ -21,6 +21,8 @@ internal static class SettingKeys
     public const string AdminMetricsTokenFile = "Admin:MetricsTokenFile";
     public const string AdminHosts = "Admin:Hosts";
     public const string CoreDumps = "CoreDumps";
+    public const string OtlpEndpoint = "Telemetry:Otlp:Endpoint";
+    public const string TraceOneIn = "Telemetry:TraceOneIn";
     public const string Exports = "Exports";
     public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
@@ -30,7 +32,7 @@ internal static class SettingKeys
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
         AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminHosts, Exports, Access, PassphraseFile, LogLevel,
-        CoreDumps,
+        CoreDumps, OtlpEndpoint, TraceOneIn,
     ];
 
     // Their elements have keys of their own, such as Exports:3.

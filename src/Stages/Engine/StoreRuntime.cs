@@ -84,6 +84,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             state.LastSequence, pacer, draft => graph!.SendAsync(draft));
         _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, pacer, log);
         _graph = graph = new StoreGraph(
+            parts.Metrics.Traces,
             new StageFactory(parts.Metrics, parts.Time, Supervisor.Fail),
             options,
             new ChunkStage(ChunkBytesOf, state.FamilyOf),

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using ZeroFlow.Pipeline.Barriers;
 using ZeroFlow.Pipeline.Blocks;
@@ -29,6 +30,7 @@ internal sealed class WriteFront
     private readonly StoreSupervisor _supervisor;
     private readonly IWriteAheadLog _wal;
     private readonly TimeProvider _time;
+    private readonly PipelineTraces _traces;
     private readonly Histogram<double> _barrierSeconds;
     private volatile bool _closed;
 
@@ -37,6 +39,7 @@ internal sealed class WriteFront
         AckGate gate, StoreSupervisor supervisor, IWriteAheadLog wal, TimeProvider time, PipelineMetrics metrics)
     {
         _time = time;
+        _traces = metrics.Traces;
         _barrierSeconds = metrics.Meter.CreateHistogram<double>(
             "zeroflow.barrier.duration", "s", "Time that a barrier (FLUSH, FUA) waits until what it covers is durable, by level.");
         _admission = admission;
@@ -78,6 +81,7 @@ internal sealed class WriteFront
         await _admission.EnterAsync(walBytes, cancellation);
         JournalRequest request = _requests.Rent();
         request.Zero(export, memtable, range, walBytes);
+        request.Trace = _traces.Current;
         await _journal.SubmitAsync(request);
     }
 
@@ -124,6 +128,7 @@ internal sealed class WriteFront
 
     private async ValueTask FinishAsync(ValueTask reached, DurabilityLevel level, CancellationToken cancellation)
     {
+        using Activity? part = PipelineTraces.BeginPart("barrier");
         long started = _time.GetTimestamp();
         await WaitAsync(reached, cancellation);
         await WaitAsync(_gate.PassAsync(), cancellation);
@@ -155,6 +160,7 @@ internal sealed class WriteFront
     {
         JournalRequest request = _requests.Rent();
         request.Write(export, memtable, offset, payload, walBytes);
+        request.Trace = _traces.Current;
         return _journal.SubmitAsync(request);
     }
 

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Stages.ObjectStores;
 
@@ -139,6 +141,7 @@ public sealed class RetryingObjectStore : IObjectStore
         {
             long started = _time.GetTimestamp();
             TimeSpan wait;
+            using Activity? part = BeginPart(attempted, failures);
             try
             {
                 T result = await AttemptAsync(attempt, cancellation);
@@ -149,6 +152,8 @@ public sealed class RetryingObjectStore : IObjectStore
             catch (ObjectStoreException failure)
             {
                 _health.ReportFailure(failure, failures);
+                part?.SetStatus(ActivityStatusCode.Error, failure.Message);
+                part?.Stop();
                 if (_requests is { IsWatched: true })
                     Tell(attempted with { IsSilent = false }, started, failures, MeteredObjectStore.ResultOf(failure.Kind), failure.Message);
                 TimeSpan? bound = streak.Add(failure.Kind, started, _policy, _time);
@@ -192,6 +197,22 @@ public sealed class RetryingObjectStore : IObjectStore
             _time.GetUtcNow() - took, attempted.Kind, _purpose, attempted.Key, attempted.Offset, bytes ?? attempted.Bytes, took, attempt,
             outcome, error));
     }
+
+    private static Activity? BeginPart(in Attempted attempted, int attempt)
+    {
+        if (attempted.IsSilent || PipelineTraces.BeginPart(NameOf(attempted.Kind), ActivityKind.Client) is not { } part) return null;
+        return part.SetTag("zeroflow.key", attempted.Key).SetTag("zeroflow.bytes", attempted.Bytes).SetTag("zeroflow.attempt", attempt);
+    }
+
+    private static string NameOf(ObjectRequestKind kind) => kind switch
+    {
+        ObjectRequestKind.Create => "store create",
+        ObjectRequestKind.Write => "store write",
+        ObjectRequestKind.Get => "store get",
+        ObjectRequestKind.Range => "store range",
+        ObjectRequestKind.List => "store list",
+        _ => "store delete",
+    };
 
     private static string OutcomeOf<T>(T result) => result switch
     {
