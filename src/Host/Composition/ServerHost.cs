@@ -47,7 +47,7 @@ internal static class ServerHost
     {
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
-        ServerLog.WriteToStandardError(builder.Logging);
+        ServerLog.WriteToStandardError(builder.Logging, settings.LogsJson);
         builder.Services.Configure<HostOptions>(options =>
             options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);

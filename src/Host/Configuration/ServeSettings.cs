@@ -71,6 +71,9 @@ internal sealed record ServeSettings
     /// <summary>Least level that is logged.</summary>
     public required LogLevel LogLevel { get; init; }
 
+    /// <summary>True when each event is logged as a JSON object with its parts, false for a line of text.</summary>
+    public bool LogsJson { get; init; }
+
     /// <summary>The directory of the embedded default when no store was named, otherwise null.</summary>
     public required EmbeddedDefault? Embedded { get; init; }
 }

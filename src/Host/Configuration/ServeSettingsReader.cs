@@ -69,6 +69,7 @@ internal sealed class ServeSettingsReader
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),
             LogLevel = ReadLogLevel(),
+            LogsJson = ReadLogFormat(),
             Embedded = embedded,
         };
     }
@@ -225,6 +226,13 @@ internal sealed class ServeSettingsReader
 
         _errors.Add(setting, SettingKeys.LogLevel, "trace, debug, information, warning, error, critical or none");
         return LogLevel.Information;
+    }
+
+    private bool ReadLogFormat()
+    {
+        Setting? setting = _layers.Find(SettingKeys.LogFormat);
+        if (setting is not null && setting.Value is not ("text" or "json")) _errors.Add(setting, SettingKeys.LogFormat, "text or json");
+        return setting?.Value == "json";
     }
 
     private string FullPath(string path) =>

@@ -27,11 +27,12 @@ internal static class SettingKeys
     public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
     public const string LogLevel = "LogLevel";
+    public const string LogFormat = "LogFormat";
 
     private static readonly string[] General =
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
-        AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminHosts, Exports, Access, PassphraseFile, LogLevel,
+        AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminHosts, Exports, Access, PassphraseFile, LogLevel, LogFormat,
         CoreDumps, OtlpEndpoint, TraceOneIn,
     ];
 

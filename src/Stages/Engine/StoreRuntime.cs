@@ -74,7 +74,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
         // The drain, from its end to its head: a stage is told where its messages go.
         RetryingObjectStore uploadStore = opened.Objects.With(RetryPolicy.ForUploads, ObjectPurpose.Drain);
         _published = new SequenceFrontier(state.LastSequence);
-        _admission = new Admission(options.WalBytes, parts.Time);
+        _admission = new Admission(options.WalBytes, parts.Time, log);
         var proof = new OwnershipProof(uploadStore.For(ObjectPurpose.Prove), opened.Chain, opened.Session, () => state.Position);
         _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
         StoreGraph? graph = null;
