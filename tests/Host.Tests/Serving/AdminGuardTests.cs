@@ -44,8 +44,7 @@ public sealed partial class AdminGuardTests
         await using Running server = await Running.StartAsync(IPAddress.Loopback);
         string answer = await server.AskRawAsync(path, "evil.example");
         Assert.StartsWith("HTTP/1.1 421 ", answer, StringComparison.Ordinal);
-        Assert.StartsWith(path is "/" ? "HTTP/1.1 404 " : "HTTP/1.1 ", await server.AskRawAsync(path, $"localhost:{server.Port}"), StringComparison.Ordinal);
-        Assert.DoesNotContain("421", await server.AskRawAsync(path, "localhost"), StringComparison.Ordinal);
+        Assert.DoesNotContain("HTTP/1.1 421", await server.AskRawAsync(path, $"localhost:{server.Port}"), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -100,6 +100,52 @@ public sealed class SecurityTests(ZeroFlowBinary binary, RadosGateway gateway)
             Assert.DoesNotContain(secret, said.ToString(), StringComparison.Ordinal);
     }
 
+    // The server under a user that is not root, and another process of the same user. With dumps allowed it can: that is what
+    // the default keeps from it.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Another_process_of_the_same_user_can_read_neither_environment_nor_memory_unless_dumps_are_allowed(bool allowed)
+    {
+        Require.Root();
+        Require.Tool("setpriv", "chown");
+        const UnixFileMode entered = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+            | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+        string[] nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        using var folder = new TestFolder();
+        var program = await binary.PathAsync();
+        File.SetUnixFileMode(Path.GetDirectoryName(program)!, entered);
+        File.SetUnixFileMode(folder.Path, entered);
+        var place = StorePlace.InDirectory(folder.Make("store"));
+        var data = folder.Make("data");
+        await Tool.RunAsync("chown", "-R", "65534:65534", folder.Path);
+        var settings = new ServerSettings(program, place, data);
+        await using var process = ChildProcess.Start(
+            "setpriv",
+            [
+                .. nobody, program, "serve", "--store", place.Url, "--data", data, "--listen", $"127.0.0.1:{settings.Port}",
+                "--admin", $"127.0.0.1:{settings.AdminPort}", "--set", $"CoreDumps={allowed}",
+            ],
+            new Dictionary<string, string> { ["ZEROFLOW_PASSPHRASE"] = settings.Passphrase });
+        using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{settings.AdminPort}") };
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!await IsReadyAsync(http)) await Task.Delay(50, patience.Token);
+
+        foreach (var file in (string[])["environ", "maps"])
+        {
+            var (status, said, output) = await Tool.TryAsync("setpriv", [.. nobody, "cat", $"/proc/{process.Id}/{file}"]);
+            Assert.True(status == 0 == allowed, $"/proc/PID/{file}: {said}");
+            Assert.Equal(allowed && file == "environ", output.Contains(settings.Passphrase, StringComparison.Ordinal));
+        }
+
+        // It can look at itself all the same.
+        var metrics = new MetricsPage(await http.GetStringAsync("/metrics", TestContext.Current.CancellationToken));
+        Assert.True(metrics.Sum("process_open_fds") > 0);
+        Assert.Equal(0, metrics.Sum("zeroflow_metrics_failures_total"));
+        process.Send(Signal.Terminate);
+        Assert.Equal(0, await process.ExitAsync(TimeSpan.FromSeconds(60)));
+    }
+
     [Fact]
     public async Task A_passphrase_file_that_others_can_read_is_refused()
     {
@@ -120,6 +166,19 @@ public sealed class SecurityTests(ZeroFlowBinary binary, RadosGateway gateway)
         Assert.NotEqual(0, await server.ExitAsync());
         Assert.Contains(reason, server.Log, StringComparison.Ordinal);
         return server.Log;
+    }
+
+    private static async Task<bool> IsReadyAsync(HttpClient http)
+    {
+        try
+        {
+            using var answer = await http.GetAsync("/readyz", TestContext.Current.CancellationToken);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
     }
 
     private static Task<string> LimitsAsync(ZeroFlowServer server) =>
