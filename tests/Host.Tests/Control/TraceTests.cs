@@ -29,7 +29,7 @@ public sealed class TraceTests : IAsyncLifetime
     public async Task Json_is_a_line_for_each_request_and_filters_leave_out_the_rest()
     {
         await _server.DoAsync("export", "create", "disk", "1M");
-        Task<string> traced = _server.DoAsync("s3-trace", "--for", "2s", "--json", "--purpose", "drain", "--prefix", "chain/");
+        Task<string> traced = _server.DoAsync("s3-trace", "--for", "3s", "--json", "--purpose", "drain", "--prefix", "chain/");
         Task<string> others = _server.DoAsync("s3-trace", "--for", "2s", "--json", "--purpose", "scrub");
         while (!traced.IsCompleted) await WriteAsync();
         string[] lines = (await traced).Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -44,10 +44,10 @@ public sealed class BucketWriterTests
         await disk.FillAsync(0, 4096, 1);
         await disk.FlushAsync();
         await StoreBench.UntilAsync(() => bench.Objects.Keys("checkpoint/").Count > 0);
-        byte[] old = bench.Objects.Peek(bench.Objects.Keys("checkpoint/")[0])!;
+        string before = bench.Objects.Keys("checkpoint/")[^1];
+        byte[] old = bench.Objects.Peek(before)!;
         await disk.FillAsync(8192, 4096, 2);
         await disk.FlushAsync();
-        string before = bench.Objects.Keys("checkpoint/")[^1];
         await StoreBench.UntilAsync(() => bench.Objects.Keys("checkpoint/")[^1] != before);
         await store.StopAsync(TimeSpan.FromHours(1));
         await store.DisposeAsync();
