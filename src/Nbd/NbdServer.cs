@@ -62,6 +62,7 @@ public sealed class NbdServer : IAsyncDisposable
         var meter = new NbdMeter(metrics, options.ConnectionsMax, () => ConnectionCount);
         var lines = new ConnectionLog(log, time);
         TlsCredentials? tls = options.Tls is { } offered ? new TlsCredentials(offered, time, lines) : null;
+        if (tls is not null) NbdMeter.ObserveExpiry(metrics, () => tls.Expiry);
         _services = new ConnectionServices(
             exports, options, pool, new ByteBudget(options.ServerPayloadBytesMax), meter, time, lines, _stop, tls,
             new AccessPolicy(options.Access));

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -16,8 +17,9 @@ using ZeroFlow.Pipeline.Faults;
 namespace ZeroFlow.Host.Admin;
 
 /// <summary>
-/// The small HTTP server for probes and metrics, which ask for no password and change nothing: <c>/healthz</c>,
-/// <c>/readyz</c>, <c>/metrics</c>; and for the control API, which asks for a token, except on its Unix socket.
+/// The small HTTP server for probes and metrics, which change nothing: <c>/healthz</c>, <c>/readyz</c>, <c>/metrics</c>;
+/// and for the control API, which asks for a token, except on its Unix socket. On an address that others can reach,
+/// metrics ask for a token, too, and probes keep the reason to themselves.
 /// </summary>
 internal sealed class AdminEndpoint : IAsyncDisposable
 {
@@ -30,12 +32,15 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly ServerState _state;
     private readonly MetricCollector _metrics;
     private readonly ControlApi _control;
+    private readonly AdminGuard _guard;
     private readonly string? _socketPath;
 
     /// <summary>Makes an endpoint that does not listen yet, for an address, a Unix socket, or both.</summary>
     public AdminEndpoint(
-        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
+        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers,
+        AdminGuard? guard = null)
     {
+        _guard = guard ?? new AdminGuard(address, [], metricsToken: null);
         Address = address;
         _socketPath = socketPath;
         _state = state;
@@ -102,6 +107,13 @@ internal sealed class AdminEndpoint : IAsyncDisposable
 
     private Task AnswerAsync(HttpContext context)
     {
+        if (!_guard.IsMeantForUs(context))
+        {
+            return SayAsync(
+                context, StatusCodes.Status421MisdirectedRequest,
+                "This server is not known by that name: ask by address, or list the name in Admin:Hosts.\n");
+        }
+
         if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
@@ -115,28 +127,37 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         {
             "/healthz" => ProbeAsync(context, state, isGood: state.Phase != ServerPhase.Failed),
             "/readyz" => ProbeAsync(context, state, isGood: state.Phase == ServerPhase.Ready),
-            "/metrics" => WriteAsync(context, "text/plain; version=0.0.4; charset=utf-8", _metrics.Scrape()),
-            _ => RefuseAsync(context),
+            "/metrics" => ScrapeAsync(context),
+            _ => SayAsync(
+                context, StatusCodes.Status404NotFound, "There are /healthz, /readyz, /metrics and /v1/openapi.json.\n"),
         };
     }
 
-    private static Task ProbeAsync(HttpContext context, ServerState.Snapshot state, bool isGood)
+    private Task ScrapeAsync(HttpContext context)
+    {
+        if (_guard.MayRead(context, _control)) return WriteAsync(context, "text/plain; version=0.0.4; charset=utf-8", _metrics.Scrape());
+        context.Response.Headers.WWWAuthenticate = "Bearer";
+        return SayAsync(
+            context, StatusCodes.Status401Unauthorized,
+            "A token is needed, as Authorization: Bearer: that of Admin:MetricsTokenFile, or the admin token.\n");
+    }
+
+    private Task ProbeAsync(HttpContext context, ServerState.Snapshot state, bool isGood)
     {
         context.Response.StatusCode = isGood ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
         var answer = new Dictionary<string, string>
         {
             ["status"] = isGood ? "ok" : "unavailable",
             ["phase"] = JsonNamingPolicy.CamelCase.ConvertName(state.Phase.ToString()),
-            ["reason"] = state.Reason,
         };
+        if (_guard.MayRead(context, _control)) answer["reason"] = state.Reason;
         return WriteAsync(context, "application/json", JsonSerializer.SerializeToUtf8Bytes(answer));
     }
 
-    private static Task RefuseAsync(HttpContext context)
+    private static Task SayAsync(HttpContext context, int status, string text)
     {
-        context.Response.StatusCode = StatusCodes.Status404NotFound;
-        byte[] hint = "There are /healthz, /readyz, /metrics and /v1/openapi.json.\n"u8.ToArray();
-        return WriteAsync(context, "text/plain; charset=utf-8", hint);
+        context.Response.StatusCode = status;
+        return WriteAsync(context, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
     }
 
     private static Task WriteAsync(HttpContext context, string contentType, ReadOnlyMemory<byte> body)

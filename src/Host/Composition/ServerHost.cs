@@ -25,23 +25,29 @@ internal static class ServerHost
     /// <summary>Serves until the process is asked to stop or cannot go on; returns the exit code.</summary>
     public static async Task<int> RunAsync(ServeSettings settings, TextWriter output)
     {
+        if (!settings.CoreDumps) ProcessMemory.Close();
         ThreadPool.SetMinThreads(PoolThreadsMin, PoolThreadsMin);
         using var process = new ProcessMetrics();
         using var pipeline = new PipelineMetrics();
         using var collector = new MetricCollector(
             meter => meter.Name is PipelineMetrics.MeterName or ProcessMetrics.MeterName);
         using IHost host = Build(settings, pipeline, collector, output);
+        using OtlpExport? otlp = OtlpExport.Start(settings, pipeline, host.Services.GetRequiredService<ILoggerFactory>());
         var service = host.Services.GetRequiredService<ServeService>();
         await host.RunAsync();
         return service.ExitCode;
     }
+
+    private static AdminGuard GuardOf(ServeSettings settings) => new(
+        settings.AdminListen, settings.AdminHosts,
+        settings.MetricsToken is { } token ? new AdminToken(token.Reveal()) : null);
 
     private static IHost Build(
         ServeSettings settings, PipelineMetrics pipeline, MetricCollector collector, TextWriter output)
     {
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
-        ServerLog.WriteToStandardError(builder.Logging);
+        ServerLog.WriteToStandardError(builder.Logging, settings.LogsJson);
         builder.Services.Configure<HostOptions>(options =>
             options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
@@ -53,7 +59,8 @@ internal static class ServerHost
             var life = new ServerLife(
                 settings,
                 new ServerParts(settings, pipeline, new BootClock(), control, loggers),
-                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers),
+                new AdminEndpoint(
+                    settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers, GuardOf(settings)),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

@@ -18,16 +18,31 @@ internal static class ServerLog
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
     }
 
-    /// <summary>One line for each event, on standard error: standard output is for what a person asked for.</summary>
-    public static void WriteToStandardError(ILoggingBuilder logging)
+    /// <summary>
+    /// One line for each event, on standard error: standard output is for what a person asked for. A line of text, or a
+    /// JSON object that has the parts of the message by their names.
+    /// </summary>
+    public static void WriteToStandardError(ILoggingBuilder logging, bool json)
     {
-        logging.AddSimpleConsole(console =>
+        if (json)
         {
-            console.SingleLine = true;
-            console.UseUtcTimestamp = true;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-        });
+            logging.AddJsonConsole(console =>
+            {
+                console.UseUtcTimestamp = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+            });
+        }
+        else
+        {
+            logging.AddSimpleConsole(console =>
+            {
+                console.SingleLine = true;
+                console.UseUtcTimestamp = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+                console.ColorBehavior = LoggerColorBehavior.Disabled;
+            });
+        }
+
         logging.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = LogLevel.Trace);
     }

@@ -39,6 +39,26 @@ internal sealed record ServeSettings
     /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
     public required string AdminTokenFile { get; init; }
 
+    /// <summary>A second token, with which one can read metrics and nothing else; null for none.</summary>
+    public Secret? MetricsToken { get; init; }
+
+    /// <summary>Names by which the admin address may be asked for, beside <c>localhost</c> and the machine's own.</summary>
+    public IReadOnlyList<string> AdminHosts { get; init; } = [];
+
+    /// <summary>
+    /// Whether the memory of the process, keys and data included, may be dumped to a file or read by a debugger.
+    /// </summary>
+    public bool CoreDumps { get; init; }
+
+    /// <summary>Where metrics and traces go by OTLP over HTTP; null when nowhere, or where the environment says.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>True when metrics and traces go out by OTLP.</summary>
+    public bool IsOtlpOn { get; init; }
+
+    /// <summary>One request in so many is traced when traces go out; 0 for none.</summary>
+    public int TraceOneIn { get; init; } = 1000;
+
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }
 
@@ -50,6 +70,9 @@ internal sealed record ServeSettings
 
     /// <summary>Least level that is logged.</summary>
     public required LogLevel LogLevel { get; init; }
+
+    /// <summary>True when each event is logged as a JSON object with its parts, false for a line of text.</summary>
+    public bool LogsJson { get; init; }
 
     /// <summary>The directory of the embedded default when no store was named, otherwise null.</summary>
     public required EmbeddedDefault? Embedded { get; init; }

@@ -46,6 +46,7 @@ internal sealed class ServeSettingsReader
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
         string data = ReadData(embedded);
         TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
+        var telemetry = new TelemetrySource(_layers, _inputs, _errors);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
@@ -58,10 +59,17 @@ internal sealed class ServeSettingsReader
             AdminListen = ReadAdmin(out string? adminSocketPath),
             AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
+            MetricsToken = ReadMetricsToken(),
+            AdminHosts = [.. _layers.FindList(SettingKeys.AdminHosts).Select(static host => host.Value)],
+            CoreDumps = ReadFlag(SettingKeys.CoreDumps),
+            OtlpEndpoint = telemetry.ReadEndpoint(),
+            IsOtlpOn = telemetry.IsOn,
+            TraceOneIn = telemetry.ReadOneIn(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),
             LogLevel = ReadLogLevel(),
+            LogsJson = ReadLogFormat(),
             Embedded = embedded,
         };
     }
@@ -105,11 +113,11 @@ internal sealed class ServeSettingsReader
         socketPath = ReadSocketPath(SettingKeys.AdminSocket);
         if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
-        if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
+        if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadFlag(SettingKeys.AdminAllowRemote))
         {
             _errors.Add(
                 setting, SettingKeys.AdminListen,
-                $"a loopback address, because it asks for no password, or {SettingKeys.AdminAllowRemote} must be true");
+                $"a loopback address, because it is plain HTTP and its probes ask for no token, or {SettingKeys.AdminAllowRemote} must be true");
         }
 
         return admin;
@@ -128,13 +136,30 @@ internal sealed class ServeSettingsReader
     private bool IsSocketOnly(string? socketPath, string listenKey) =>
         socketPath is not null && _layers.Find(listenKey) is null;
 
-    private bool ReadAllowRemote()
+    private bool ReadFlag(string key)
     {
-        Setting? setting = _layers.Find(SettingKeys.AdminAllowRemote);
-        bool allowed = false;
-        if (setting is not null && !bool.TryParse(setting.Value, out allowed))
-            _errors.Add(setting, SettingKeys.AdminAllowRemote, "true or false");
-        return allowed;
+        Setting? setting = _layers.Find(key);
+        bool isSet = false;
+        if (setting is not null && !bool.TryParse(setting.Value, out isSet)) _errors.Add(setting, key, "true or false");
+        return isSet;
+    }
+
+    // Somebody else reads it, too, so it is made by whoever sets the two up, and must be there.
+    private Secret? ReadMetricsToken()
+    {
+        if (_layers.Find(SettingKeys.AdminMetricsTokenFile) is not { } file) return null;
+        try
+        {
+            const string what = "The metrics token";
+            string path = Path.GetFullPath(file.Value, _inputs.WorkingDirectory);
+            string token = PrivateFile.Read(what, path)?.Trim() ?? throw new IOException($"{what} {path} does not exist.");
+            return token.Length > 0 ? new Secret(token) : throw new IOException($"{what} {path} is empty.");
+        }
+        catch (Exception fault) when (fault is IOException or ArgumentException)
+        {
+            _errors.AddWithoutValue(file, fault.Message);
+            return null;
+        }
     }
 
     private string ReadTokenFile(string data)
@@ -201,6 +226,13 @@ internal sealed class ServeSettingsReader
 
         _errors.Add(setting, SettingKeys.LogLevel, "trace, debug, information, warning, error, critical or none");
         return LogLevel.Information;
+    }
+
+    private bool ReadLogFormat()
+    {
+        Setting? setting = _layers.Find(SettingKeys.LogFormat);
+        if (setting is not null && setting.Value is not ("text" or "json")) _errors.Add(setting, SettingKeys.LogFormat, "text or json");
+        return setting?.Value == "json";
     }
 
     private string FullPath(string path) =>

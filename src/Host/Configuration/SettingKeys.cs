@@ -18,19 +18,26 @@ internal static class SettingKeys
     public const string AdminAllowRemote = "Admin:AllowRemote";
     public const string AdminSocket = "Admin:Socket";
     public const string AdminTokenFile = "Admin:TokenFile";
+    public const string AdminMetricsTokenFile = "Admin:MetricsTokenFile";
+    public const string AdminHosts = "Admin:Hosts";
+    public const string CoreDumps = "CoreDumps";
+    public const string OtlpEndpoint = "Telemetry:Otlp:Endpoint";
+    public const string TraceOneIn = "Telemetry:TraceOneIn";
     public const string Exports = "Exports";
     public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
     public const string LogLevel = "LogLevel";
+    public const string LogFormat = "LogFormat";
 
     private static readonly string[] General =
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
-        AdminAllowRemote, AdminTokenFile, Exports, Access, PassphraseFile, LogLevel,
+        AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminHosts, Exports, Access, PassphraseFile, LogLevel, LogFormat,
+        CoreDumps, OtlpEndpoint, TraceOneIn,
     ];
 
     // Their elements have keys of their own, such as Exports:3.
-    private static readonly string[] Lists = [Exports, Access];
+    private static readonly string[] Lists = [Exports, Access, AdminHosts];
 
     private static readonly Dictionary<string, string> Canonical = General
         .Concat(TuningTable.Rows.Select(row => row.Key))

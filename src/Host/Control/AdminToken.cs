@@ -18,7 +18,8 @@ internal sealed class AdminToken
 
     private readonly byte[] _digest;
 
-    private AdminToken(string token) => _digest = SHA256.HashData(Encoding.UTF8.GetBytes(token));
+    /// <summary>Makes one of a text that is known already.</summary>
+    public AdminToken(string token) => _digest = SHA256.HashData(Encoding.UTF8.GetBytes(token));
 
     /// <summary>Reads the token of a file, or makes a file with one that its owner alone can read.</summary>
     /// <exception cref="IOException">

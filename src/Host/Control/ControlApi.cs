@@ -17,8 +17,6 @@ internal sealed class ControlApi
     /// <summary>Largest JSON body.</summary>
     public const int JsonBytesMax = 64 * 1024;
 
-    private const string Bearer = "Bearer ";
-
     // Once its time is over a request is cancelled; one that does not even react must not keep the process from ending.
     private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(2);
 
@@ -42,10 +40,9 @@ internal sealed class ControlApi
     public async Task CloseAsync(TimeSpan drain)
     {
         Task idle = Refuse();
+        GiveUp(static limit => limit.IsEndless);
         if (await EndsWithinAsync(idle, drain)) return;
-        RequestLimit[] late;
-        lock (_lock) late = [.. _inFlight];
-        foreach (RequestLimit limit in late) limit.GiveUp();
+        GiveUp(static _ => true);
         _ = await EndsWithinAsync(idle, AbortTimeout);
     }
 
@@ -171,6 +168,13 @@ internal sealed class ControlApi
         }
     }
 
+    private void GiveUp(Func<RequestLimit, bool> whether)
+    {
+        RequestLimit[] waiting;
+        lock (_lock) waiting = [.. _inFlight.Where(whether)];
+        foreach (RequestLimit limit in waiting) limit.GiveUp();
+    }
+
     private void Leave(RequestLimit limit)
     {
         lock (_lock)
@@ -205,11 +209,8 @@ internal sealed class ControlApi
         }
     }
 
-    private bool HasToken(HttpContext context)
-    {
-        string given = context.Request.Headers.Authorization.ToString();
-        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
-    }
+    /// <summary>True when the request carries the token; false, too, as long as there is none.</summary>
+    public bool HasToken(HttpContext context) => _token is { } token && AdminGuard.Carries(context, token);
 
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>
         RefuseAsync(context, FaultStatuses.ProblemOf(status, detail));

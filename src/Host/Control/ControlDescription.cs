@@ -64,7 +64,7 @@ internal static class ControlDescription
         ["required"] = place == "path",
         ["schema"] = new JsonObject
         {
-            ["type"] = name switch { "name" or RequestLimit.Parameter => "string", "force" => "boolean", _ => "integer" },
+            ["type"] = name switch { "name" or "kind" or "purpose" or "prefix" or RequestLimit.Parameter => "string", "force" or "failed" => "boolean", _ => "integer" },
         },
     };
 

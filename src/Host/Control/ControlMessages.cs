@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Engine;
+using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Host.Control;
 
@@ -49,6 +50,14 @@ internal sealed record ScrubRequest(double Share = 1, bool Repair = false);
 /// <summary>A line of the answer to a scrub: how far it is, or, at the end, what it found or why it ended.</summary>
 internal sealed record ScrubLine(ScrubProgress? Progress = null, ScrubReport? Report = null, Problem? Problem = null);
 
+/// <summary>A request to the object store, as it is traced.</summary>
+internal sealed record RequestView(
+    DateTimeOffset Time, ObjectRequestKind Kind, ObjectPurpose Purpose, string Key, long Offset, long Bytes, double Seconds, int Attempt,
+    string Outcome, string? Error);
+
+/// <summary>A line of the answer to a trace: a request, or how many were lost because nobody read in time.</summary>
+internal sealed record TraceLine(RequestView? Request = null, long? Lost = null);
+
 /// <summary>
 /// An error, as RFC 9457 has it; when it is the engine's, with its kind, because one status stands for several kinds.
 /// </summary>
@@ -59,7 +68,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true,
-    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter)])]
+    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter), typeof(RequestKindConverter), typeof(PurposeConverter)])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]
 [JsonSerializable(typeof(CreateRequest))]
@@ -70,11 +79,18 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
 [JsonSerializable(typeof(StatusView))]
 [JsonSerializable(typeof(ScrubRequest))]
 [JsonSerializable(typeof(ScrubLine))]
+[JsonSerializable(typeof(TraceLine))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ControlJson : JsonSerializerContext;
 
 /// <summary>Problems by their names.</summary>
 internal sealed class ScrubProblemConverter() : JsonStringEnumConverter<ScrubProblem>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>Kinds of requests by their names.</summary>
+internal sealed class RequestKindConverter() : JsonStringEnumConverter<ObjectRequestKind>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>Purposes by their names.</summary>
+internal sealed class PurposeConverter() : JsonStringEnumConverter<ObjectPurpose>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>Kinds of faults by their names.</summary>
 internal sealed class FaultKindConverter() : JsonStringEnumConverter<FaultKind>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

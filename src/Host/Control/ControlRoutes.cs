@@ -59,6 +59,10 @@ internal static class ControlRoutes
             "POST", "/v1/scrub", "Read back and verify what the store needs; answers a JSON line for each step, the report last.",
             Json.ScrubRequest, Json.ScrubLine, [], ScrubAsync),
         Route("GET", "/v1/status", "Show the state of the store and the space that it takes.", null, Json.StatusView, [], StatusAsync),
+        Route(
+            "GET", "/v1/requests",
+            "Follow the requests to the object store: a JSON line for each attempt that ends, until the client goes away.",
+            null, Json.TraceLine, ["kind", "purpose", "prefix", "failed"], TraceRoute.RunAsync),
         Route("GET", "/v1/openapi.json", "Describe this API.", null, null, [], DescribeAsync),
     ];
 

@@ -29,6 +29,11 @@ internal sealed class RequestLimit : IDisposable
         if (time is { } limit) _over.CancelAfter(limit);
     }
 
+    /// <summary>
+    /// True for a request that goes on until somebody ends it: it ends at once when the server begins to stop.
+    /// </summary>
+    public bool IsEndless { get; set; }
+
     /// <summary>Cancelled when nobody waits any more.</summary>
     public CancellationToken Token => _over.Token;
 

@@ -32,6 +32,6 @@ internal sealed partial class ServerLife
     [LoggerMessage(8, LogLevel.Critical, "Cannot start: {Reason}")]
     private static partial void LogStartFailed(ILogger log, string reason);
 
-    [LoggerMessage(9, LogLevel.Critical, "Ended by an error that nobody foresaw.")]
+    [LoggerMessage(9, LogLevel.Critical, "Ended by an error that nobody foresaw: a bug. Start the server again, which replays what is in its log, and please report this.")]
     private static partial void LogBug(ILogger log, Exception fault);
 }

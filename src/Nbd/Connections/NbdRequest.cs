@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Pipeline.Blocks;
@@ -27,6 +28,9 @@ internal sealed class NbdRequest
 
     /// <summary>When the request arrived, as a timestamp of the server's clock.</summary>
     public long ArrivedAt { get; set; }
+
+    /// <summary>The trace of the request, if it is traced.</summary>
+    public Activity? Trace { get; set; }
 
     /// <summary>The payload, as long as the request owns a reference to it.</summary>
     public BufferLease? Payload { get; set; }

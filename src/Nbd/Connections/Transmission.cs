@@ -7,6 +7,7 @@ using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Nbd.Connections;
 
@@ -212,6 +213,11 @@ internal sealed class Transmission
 
     private void Start(NbdRequest request)
     {
+        PipelineTraces traces = _services.Meter.Traces;
+        Activity? trace = traces.IsOn
+            ? traces.Begin(ExportMeter.TraceName(request.Header.Command), _services.Time.GetElapsedTime(request.ArrivedAt))
+            : null;
+        request.Trace = trace;
         bool isDone;
         try
         {
@@ -221,6 +227,11 @@ internal sealed class Transmission
         {
             Complete(request, CodeFor(request, fault), defer: true);
             return;
+        }
+        finally
+        {
+            // What the operation goes on with keeps its trace; this thread goes on with the next request.
+            if (trace is not null) Activity.Current = null;
         }
 
         if (isDone) Complete(request, ResultOf(request), defer: true);
@@ -351,6 +362,12 @@ internal sealed class Transmission
         TimeSpan duration = _services.Time.GetElapsedTime(request.ArrivedAt);
         _services.Meter.Admit.End(request.PayloadBytes, duration);
         _meter.Count(header.Command, error, header.Command == NbdCommand.Flush ? 0 : (long)header.Length, duration);
+        if (request.Trace is { } trace)
+        {
+            request.Trace = null;
+            _meter.End(trace, header, error);
+        }
+
         _replies.Add(request, error, defer);
         if (Interlocked.Decrement(ref _operations) == 0) EndWhenIdle();
     }

@@ -31,7 +31,7 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     public partial void Dropped(long connection, string reason);
 
     [LoggerMessage(5, LogLevel.Warning,
-        "NBD connections are still busy after the time given to drain; dropping {Connections} of them.")]
+        "NBD connections are still busy after the time given to drain; dropping {Connections} of them. Detach clients before a stop.")]
     public partial void DrainTimedOut(int connections);
 
     [LoggerMessage(6, LogLevel.Debug, "NBD connection {Connection} goes on over {Peer}.")]
@@ -102,7 +102,7 @@ internal sealed partial class ConnectionLog(ILogger log, TimeProvider time)
     private partial void Broke(long connection, long suppressed, Exception fault);
 
     [LoggerMessage(13, LogLevel.Warning,
-        "A client was turned away: all {Max} NBD connections are in use. ({Suppressed} similar lines left out.)")]
+        "A client was turned away: all {Max} NBD connections are in use; see which clients do not leave. ({Suppressed} similar lines left out.)")]
     private partial void Full(int max, long suppressed);
 
     [LoggerMessage(14, LogLevel.Warning,

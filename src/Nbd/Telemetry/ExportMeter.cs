@@ -13,6 +13,8 @@ internal sealed class ExportMeter
     private static readonly string[] s_results =
         ["ok", "EPERM", "EIO", "ENOMEM", "EINVAL", "ENOSPC", "EOVERFLOW", "ENOTSUP", "ESHUTDOWN"];
 
+    private static readonly string[] s_names = [.. s_operations.Select(static op => $"nbd {op}")];
+
     private readonly string _export;
     private readonly Histogram<double> _seconds;
     private readonly TagList[] _tags;
@@ -33,6 +35,17 @@ internal sealed class ExportMeter
         Interlocked.Increment(ref _requests[(operation * s_results.Length) + ResultOf(error)]);
         if (error == NbdError.None) Interlocked.Add(ref _bytes[operation], bytes);
         if (_seconds.Enabled) _seconds.Record(duration.TotalSeconds, _tags[operation]);
+    }
+
+    /// <summary>The name of the trace of a request.</summary>
+    public static string TraceName(NbdCommand command) => s_names[Math.Min((int)command, s_names.Length - 1)];
+
+    /// <summary>Ends the trace of a request.</summary>
+    public void End(Activity trace, in RequestHeader header, NbdError error)
+    {
+        trace.SetTag("zeroflow.export", _export).SetTag("zeroflow.offset", header.Offset).SetTag("zeroflow.length", header.Length);
+        if (error != NbdError.None) trace.SetStatus(ActivityStatusCode.Error, s_results[ResultOf(error)]);
+        trace.Dispose();
     }
 
     /// <summary>The request counts that are not zero.</summary>

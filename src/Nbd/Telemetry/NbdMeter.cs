@@ -17,6 +17,7 @@ internal sealed class NbdMeter
     public NbdMeter(PipelineMetrics metrics, int connectionsMax, Func<int> connections)
     {
         Meter meter = metrics.Meter;
+        Traces = metrics.Traces;
         meter.CreateObservableGauge("zeroflow.nbd.connections", connections, "{connection}", "Open NBD connections.");
         _seconds = meter.CreateHistogram<double>(
             "zeroflow.export.request.duration", "s", "Time from the arrival of a request to its reply.");
@@ -28,6 +29,15 @@ internal sealed class NbdMeter
             "Bytes covered by requests that succeeded.");
         Admit = metrics.AddStage("admit", connectionsMax, () => Volatile.Read(ref _waiting));
     }
+
+    /// <summary>Shows when the certificate of the server ends, so that somebody may be told before.</summary>
+    public static void ObserveExpiry(PipelineMetrics metrics, Func<DateTimeOffset> expiry) =>
+        metrics.Meter.CreateObservableGauge(
+            "zeroflow.tls.certificate.expiry", () => (double)expiry().ToUnixTimeSeconds(), "s",
+            "When the server's TLS certificate ends, in seconds since the Unix epoch; only with TLS.");
+
+    /// <summary>Traces of single requests.</summary>
+    public PipelineTraces Traces { get; }
 
     /// <summary>Stage (1) of the pipeline: requests between their arrival and their reply.</summary>
     public StageMeter Admit { get; }

@@ -54,6 +54,9 @@ internal sealed class TlsCredentials
     /// <summary>Nothing is served to a client without TLS.</summary>
     public bool IsRequired => _options.IsRequired;
 
+    /// <summary>When the certificate that clients are shown now ends.</summary>
+    public DateTimeOffset Expiry => _current.Certificate.TargetCertificate.NotAfter;
+
     /// <summary>The terms of one handshake.</summary>
     [SuppressMessage(
         "Security", "CA5398:Avoid hardcoded SslProtocols values", Justification = "The protocol wants at least 1.2.")]

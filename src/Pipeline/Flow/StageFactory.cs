@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Tasks.Dataflow;
 using ZeroFlow.Pipeline.Telemetry;
 
@@ -44,6 +45,7 @@ public sealed class StageFactory
             message =>
             {
                 if (message.Fault is not null) return message;
+                using Activity? part = PipelineTraces.Begin(options.Name, message.Trace);
                 long started = _time.GetTimestamp();
                 meter.Begin(message.Bytes);
                 try
@@ -106,6 +108,8 @@ public sealed class StageFactory
         where T : class, IStageMessage
     {
         if (message.Fault is not null && !evenWhenFaulted) return;
+        using Activity? whole = evenWhenFaulted ? message.Trace : null;
+        using Activity? part = PipelineTraces.Begin(options.Name, message.Trace);
         long started = _time.GetTimestamp();
         meter.Begin(message.Bytes);
         try

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace ZeroFlow.Pipeline.Flow;
 
 /// <summary>
@@ -8,6 +10,9 @@ public interface IStageMessage
 {
     /// <summary>The first error that happened to this message, if any.</summary>
     Exception? Fault { get; set; }
+
+    /// <summary>The trace that the message belongs to, if any; the last stage ends it.</summary>
+    Activity? Trace => null;
 
     /// <summary>Payload bytes, for metrics.</summary>
     long Bytes { get; }

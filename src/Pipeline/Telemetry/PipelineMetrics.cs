@@ -42,6 +42,9 @@ public sealed class PipelineMetrics : IDisposable
     /// <summary>The meter, for the instruments of single parts.</summary>
     public Meter Meter { get; }
 
+    /// <summary>Traces of single requests; off until somebody turns them on.</summary>
+    public PipelineTraces Traces { get; } = new();
+
     /// <summary>Registers a stage.</summary>
     /// <param name="name">The stage's name in the design: admit, sequence, journal, cut, chunk, compress, seal, table, upload, commit, settle.</param>
     /// <param name="queueBound">Most messages that may wait in front of it.</param>

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using ZeroFlow.Pipeline.Flow;
 
 namespace ZeroFlow.Stages.Engine;
@@ -15,6 +16,7 @@ internal sealed class Admission
     private static readonly TimeSpan DelayMax = TimeSpan.FromMilliseconds(250);
 
     private readonly ByteBudget _dirty;
+    private readonly AdmissionStall _stall;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private long _windowStart;
@@ -23,8 +25,9 @@ internal sealed class Admission
     private long _nextAllowed;
     private long _waitTicks;
 
-    public Admission(long walBytes, TimeProvider time)
+    public Admission(long walBytes, TimeProvider time, ILogger log)
     {
+        _stall = new AdmissionStall(time, log);
         _dirty = new ByteBudget(walBytes);
         _time = time;
         _windowStart = time.GetTimestamp();
@@ -78,7 +81,9 @@ internal sealed class Admission
         long started = _time.GetTimestamp();
         TimeSpan delay = DelayFor(bytes);
         if (delay > TimeSpan.FromMilliseconds(1)) await Task.Delay(delay, _time, cancellation);
-        await _dirty.TakeAsync(bytes, cancellation);
+        ValueTask room = _dirty.TakeAsync(bytes, cancellation);
+        if (room.IsCompleted) await room;
+        else await _stall.WatchAsync(room, _dirty.LimitBytes);
         Interlocked.Add(ref _waitTicks, _time.GetElapsedTime(started).Ticks);
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Stages.Engine;
 
@@ -24,6 +25,9 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
 
     /// <summary>The state now.</summary>
     public StoreStatus Status => _runtime.Status;
+
+    /// <summary>Every request to the bucket, for whoever watches.</summary>
+    public ObjectRequestLog Requests => _runtime.Requests;
 
     /// <summary>The space that the store takes now.</summary>
     public StoreSpace Space => _runtime.Space;

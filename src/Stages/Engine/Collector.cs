@@ -214,6 +214,6 @@ internal sealed partial class Collector
     [LoggerMessage(Level = LogLevel.Warning, Message = "Objects that nothing needs any more could not be deleted; it will be tried again.")]
     private partial void LogFailed(Exception fault);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Table {Key} was counted dead but has {Bytes} live bytes; it is kept.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Table {Key} was counted dead but has {Bytes} live bytes; it is kept. Run zeroflow scrub --repair, and report it: this should not happen.")]
     private partial void LogRevived(string key, long bytes);
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Tasks.Sources;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Memory;
@@ -38,6 +39,9 @@ internal sealed class JournalRequest : IValueTaskSource
     /// <summary>Room taken at admission.</summary>
     public long WalBytes { get; private set; }
 
+    /// <summary>The trace of the request, if it is traced.</summary>
+    public Activity? Trace { get; set; }
+
     /// <summary>Set by the journal when it refuses this request alone.</summary>
     public Exception? Fault { get; set; }
 
@@ -74,6 +78,7 @@ internal sealed class JournalRequest : IValueTaskSource
             CatalogChange = null;
             OnJournaled = null;
             Fault = null;
+            Trace = null;
             _pool.Return(this);
         }
     }

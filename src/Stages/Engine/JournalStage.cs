@@ -34,6 +34,7 @@ internal sealed class JournalStage
     private readonly StoreSupervisor _supervisor;
     private readonly ByteBudget _memory;
     private readonly TimeProvider _time;
+    private readonly PipelineTraces _traces;
     private readonly StageMeter _sequenceMeter;
     private readonly StageMeter _journalMeter;
     private readonly List<JournalRequest> _batch = [];
@@ -52,6 +53,7 @@ internal sealed class JournalStage
         _supervisor = supervisor;
         _memory = memory;
         _time = time;
+        _traces = metrics.Traces;
         _last = last.Value;
         _appended = last.Value;
         _queue = Channel.CreateBounded<JournalRequest>(new BoundedChannelOptions(QueueBound) { SingleReader = true });
@@ -85,7 +87,20 @@ internal sealed class JournalStage
             TimeSpan busy = _time.GetElapsedTime(started);
             _sequenceMeter.End(bytes, TimeSpan.Zero, _batch.Count);
             _journalMeter.End(bytes, busy, _batch.Count);
+            if (_traces.IsOn) TellTraces(busy);
             Answer(fault);
+        }
+    }
+
+    // Who waits for the batch is not on this thread, so that its parts are added when they are over.
+    private void TellTraces(TimeSpan busy)
+    {
+        DateTime end = _time.GetUtcNow().UtcDateTime;
+        foreach (JournalRequest request in _batch)
+        {
+            if (request.Trace is not { } trace) continue;
+            PipelineTraces.Add("sequence", trace, trace.StartTimeUtc, end - busy);
+            PipelineTraces.Add("journal", trace, end - busy, end);
         }
     }
 
@@ -213,6 +228,7 @@ internal sealed class JournalStage
             CatalogChange = request.CatalogChange,
             Memtable = request.Memtable,
             WalBytes = recordBytes,
+            Trace = request.Trace,
         });
         return done + piece;
     }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using ZeroFlow.Pipeline.Flow;
+using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Stages.Engine;
 
@@ -24,14 +25,16 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private readonly ConcurrentQueue<IErrand> _errands = new();
+    private readonly StageMeter _settleMeter;
     private TaskCompletionSource _room = NewSignal();
     private volatile bool _isSettling;
     private TimeSpan _settlePause;
     private bool _settlesOn;
     private long _settledAt;
 
-    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, SettlePacer pacer, TimeProvider time)
+    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, SettlePacer pacer, TimeProvider time, PipelineMetrics metrics)
     {
+        _settleMeter = metrics.AddStage("settle", queueBound: 1, static () => 0);
         _pacer = pacer;
         _checkpointer = checkpointer;
         _collector = collector;
@@ -39,6 +42,9 @@ internal sealed class MaintenanceLoop : IDisposable
         _time = time;
         _wake = new WakeSignal(time);
     }
+
+    /// <summary>Checkpoints that were stored since the start.</summary>
+    public long Checkpoints { get; private set; }
 
     /// <summary>Plain bytes that were settled.</summary>
     public long SettledBytes => _settler.SettledBytes;
@@ -111,7 +117,11 @@ internal sealed class MaintenanceLoop : IDisposable
             {
                 isWell = await _checkpointer.TryRunAsync(cancellation);
                 MakeRoom();
-                if (isWell) _settler.CheckpointStored();
+                if (isWell)
+                {
+                    _settler.CheckpointStored();
+                    Checkpoints++;
+                }
             }
 
             isWell = isWell && await _collector.TryRunAsync(cancellation);
@@ -135,9 +145,17 @@ internal sealed class MaintenanceLoop : IDisposable
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
         long started = _time.GetTimestamp();
+        long before = _settler.SettledBytes;
         SettleResult result = await SettlingAsync(() => _settler.RunAsync(cancellation));
         _settledAt = _time.GetTimestamp();
         _settlesOn = result == SettleResult.Settled;
+        if (_settlesOn)
+        {
+            // Only batches that came of it: most turns find nothing to do.
+            _settleMeter.Begin(_settler.SettledBytes - before);
+            _settleMeter.End(_settler.SettledBytes - before, _time.GetElapsedTime(started));
+        }
+
         _settlePause = result == SettleResult.Settled && !_pacer.IsBehind ? _time.GetElapsedTime(started) : TimeSpan.Zero;
         return result != SettleResult.Failed;
     }

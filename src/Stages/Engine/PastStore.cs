@@ -49,13 +49,13 @@ public sealed class PastStore : IExportDirectory, IAsyncDisposable
         parts.Entropy.Fill(seed);
         var objects = new RetryingObjectStore(
             new MeteredObjectStore(parts.Objects, parts.Metrics, parts.Time), RetryPolicy.ForOpening, health, parts.Time,
-            new Random(BitConverter.ToInt32(seed)));
+            new Random(BitConverter.ToInt32(seed)), parts.Requests);
         try
         {
             StoreKeys keys = await StoreRecord.OpenAsync(objects, parts.Passphrase, cancellation);
             IChunkCodec codec = ZstdCodec.Create();
             StoreState state = await new ChainWalker(objects, keys, codec, log).WalkAsync(asOf, cancellation);
-            return Over(state, options, parts, objects.With(RetryPolicy.ForReads(options.RefusalPatience)));
+            return Over(state, options, parts, objects.With(RetryPolicy.ForReads(options.RefusalPatience), ObjectPurpose.Read));
         }
         catch (ObjectStoreException refused)
         {

@@ -30,6 +30,9 @@ public record ReadingComponents
     /// <summary>Where events are told.</summary>
     public required ILoggerFactory Loggers { get; init; }
 
+    /// <summary>Told of every request to the bucket, if somebody watches.</summary>
+    public ObjectRequestLog Requests { get; init; } = new();
+
     /// <summary>Unlocks the store, or locks it when it is made.</summary>
     public required Passphrase Passphrase { get; init; }
 }

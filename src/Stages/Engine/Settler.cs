@@ -287,7 +287,7 @@ internal sealed partial class Settler
     [LoggerMessage(Level = LogLevel.Warning, Message = "Tables that are mostly dead could not be rewritten; it will be tried again.")]
     private partial void LogFailed(Exception fault);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "A damaged range is in no cache either.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A damaged range is in no cache either: it is lost unless the bucket has an older version of the object. The report of the scrub names it; restore it from a snapshot or a backup.")]
     private partial void LogLost(Exception fault);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Settled {Bytes} bytes into {Frames} frames.")]

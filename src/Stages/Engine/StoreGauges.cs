@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Stages.Journal;
 
 namespace ZeroFlow.Stages.Engine;
@@ -6,6 +7,15 @@ namespace ZeroFlow.Stages.Engine;
 /// <summary>The store's own numbers, read when somebody asks.</summary>
 internal static class StoreGauges
 {
+    /// <summary>Adds the exports, each with its level; snapshots are left out, because there may be many.</summary>
+    public static void RegisterExports(Meter meter, BlockStore store) => meter.CreateObservableGauge(
+        "zeroflow.export.size",
+        () => store.List().Where(static info => info.Snapshot is null).Select(static info => new Measurement<long>(
+            info.SizeBytes,
+            new KeyValuePair<string, object?>("export", info.Name),
+            new KeyValuePair<string, object?>("level", info.Level == DurabilityLevel.Published ? "published" : "journaled"))),
+        "By", "Size of an export, by its name and level.");
+
     public static void Register(Meter meter, StoreRuntime store, IWriteAheadLog wal)
     {
         meter.CreateObservableGauge(
@@ -24,11 +34,16 @@ internal static class StoreGauges
         meter.CreateObservableGauge(
             "zeroflow.store.tables", () => store.Space.TableBytes, "By", "Bytes of the tables that count, in the bucket.");
         meter.CreateObservableGauge(
+            "zeroflow.store.tables.plain", () => store.TablesPlainBytes, "By",
+            "Plain bytes that those tables were written with, live and dead: what settling compares with the live ones.");
+        meter.CreateObservableGauge(
             "zeroflow.store.map", () => store.Space.MapBytes, "By", "Bytes of the maps' pages in the bucket.");
         meter.CreateObservableGauge(
             "zeroflow.store.map.memory", () => store.MapMemoryBytes, "By", "Bytes of the maps in memory.");
         meter.CreateObservableCounter(
             "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten to give space back.");
+        meter.CreateObservableCounter(
+            "zeroflow.store.checkpoints", () => store.Checkpoints, null, "Checkpoints stored.");
         meter.CreateObservableGauge(
             "zeroflow.store.deletes.waiting", () => (long)store.Space.WaitingObjects, null,
             "Objects that wait for their grace period before they are deleted.");

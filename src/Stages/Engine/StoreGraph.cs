@@ -1,6 +1,9 @@
+using System.Diagnostics;
 using System.Threading.Tasks.Dataflow;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Flow;
+using ZeroFlow.Pipeline.Telemetry;
+using ZeroFlow.Stages.Map;
 
 namespace ZeroFlow.Stages.Engine;
 
@@ -20,13 +23,17 @@ namespace ZeroFlow.Stages.Engine;
 /// </remarks>
 internal sealed class StoreGraph
 {
+    private const int TraceLinksMax = 32;
+
     private readonly TransformBlock<TableDraft, TableDraft> _head;
     private readonly ActionBlock<TableDraft> _end;
+    private readonly PipelineTraces _traces;
 
     public StoreGraph(
-        StageFactory factory, StoreOptions options, ChunkStage chunk, CompressStage compress, SealStage seal,
+        PipelineTraces traces, StageFactory factory, StoreOptions options, ChunkStage chunk, CompressStage compress, SealStage seal,
         TableStage table, UploadStage upload, CommitStage commit)
     {
+        _traces = traces;
         int cores = Math.Max(1, Environment.ProcessorCount);
 
         // (4) chunk: index work only. One at a time is faster than all that follows.
@@ -63,10 +70,28 @@ internal sealed class StoreGraph
     /// <summary>Puts a draft into (4) chunk, waiting for room.</summary>
     public async ValueTask SendAsync(TableDraft draft)
     {
+        if (_traces.IsOn) draft.Trace = BeginTrace(draft);
         if (!await _head.SendAsync(draft))
             throw new StorageFaultException(FaultKind.Closing, "The pipeline takes no more cuts.");
     }
 
     /// <summary>Takes no more drafts; those inside go on to their end.</summary>
     public void Complete() => _head.Complete();
+
+    // A table belongs to the trace of the first traced request that it holds, and is linked to those of the others.
+    private static Activity? BeginTrace(TableDraft draft)
+    {
+        Activity? first = null;
+        List<ActivityLink>? others = null;
+        foreach (WriteRecord record in draft.Records)
+        {
+            if (record.Trace is not { } trace || trace == first) continue;
+            if (first is null) first = trace;
+            else (others ??= []).Add(new ActivityLink(trace.Context));
+            if (others?.Count == TraceLinksMax) break;
+        }
+
+        return PipelineTraces.Begin("publish", first, others)
+            ?.SetTag("zeroflow.table", draft.Position.ToString()).SetTag("zeroflow.records", draft.Records.Count);
+    }
 }

@@ -47,7 +47,9 @@ internal sealed partial class StoreOpening
         {
             var metered = new MeteredObjectStore(_parts.Objects, _parts.Metrics, _parts.Time);
             return await OpenAsync(
-                new RetryingObjectStore(metered, RetryPolicy.ForOpening, _health, _parts.Time, NewRandom()), cancellation);
+                new RetryingObjectStore(
+                    metered, RetryPolicy.ForOpening, _health, _parts.Time, NewRandom(), _parts.Requests),
+                cancellation);
         }
         catch (ObjectStoreException refused)
         {
@@ -103,7 +105,9 @@ internal sealed partial class StoreOpening
             if (_forks) await PublishReplayedAsync(runtime, cancellation);
             var exports = new ExportCatalog(runtime, LiveExports(state, runtime), LastExport(state), _log);
             if (!_forks) runtime.Start();
-            return new BlockStore(runtime, exports);
+            var store = new BlockStore(runtime, exports);
+            StoreGauges.RegisterExports(_parts.Metrics.Meter, store);
+            return store;
         }
         catch
         {

@@ -42,8 +42,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
     private readonly MaintenanceLoop _maintenance;
     private readonly FrameDiskCache? _diskCache;
     private readonly FrameReader _frames;
-    private readonly RetryingObjectStore _readStore;
+    private readonly RetryingObjectStore _scrubStore;
     private readonly SemaphoreSlim _scrubTurn = new(1);
+    private readonly ScrubMeter _scrubMeter;
     private readonly ReadParts _reading;
     private Task _journalLoop = Task.CompletedTask;
     private Task _syncLoop = Task.CompletedTask;
@@ -62,8 +63,8 @@ internal sealed class StoreRuntime : IAsyncDisposable
         // Reading: memory, then disk, then bucket.
         var memory = new FrameMemoryCache(options.MemoryCacheBytes);
         _diskCache = OpenDiskCache(options, parts, log);
-        RetryingObjectStore readStore = opened.Objects.With(RetryPolicy.ForReads(options.RefusalPatience));
-        _readStore = readStore;
+        RetryingObjectStore readStore = opened.Objects.With(RetryPolicy.ForReads(options.RefusalPatience), ObjectPurpose.Read);
+        _scrubStore = readStore.For(ObjectPurpose.Scrub);
         _frames = new FrameReader(
             readStore, state.Tables, memory, _diskCache, parts.Buffers, parts.Metrics,
             new FrameReaderOptions { ReadAheadBytes = options.ReadAheadBytes });
@@ -71,10 +72,10 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _reading = new ReadParts(opened.Wal, parts.Buffers, state.Tables, memory, _frames, options.ReadAheadBytes);
 
         // The drain, from its end to its head: a stage is told where its messages go.
-        RetryingObjectStore uploadStore = opened.Objects.With(RetryPolicy.ForUploads);
+        RetryingObjectStore uploadStore = opened.Objects.With(RetryPolicy.ForUploads, ObjectPurpose.Drain);
         _published = new SequenceFrontier(state.LastSequence);
-        _admission = new Admission(options.WalBytes, parts.Time);
-        var proof = new OwnershipProof(uploadStore, opened.Chain, opened.Session, () => state.Position);
+        _admission = new Admission(options.WalBytes, parts.Time, log);
+        var proof = new OwnershipProof(uploadStore.For(ObjectPurpose.Prove), opened.Chain, opened.Session, () => state.Position);
         _gate = new AckGate(parts.Time, options.StallThreshold, proof.RunAsync, Supervisor, log);
         StoreGraph? graph = null;
         var pacer = new SettlePacer(parts.Time);
@@ -83,6 +84,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             state.LastSequence, pacer, draft => graph!.SendAsync(draft));
         _maintenance = NewMaintenance(options, parts, opened, uploadStore, proof, pacer, log);
         _graph = graph = new StoreGraph(
+            parts.Metrics.Traces,
             new StageFactory(
                 parts.Metrics, parts.Time, Supervisor.Fail, new YieldingScheduler(() => _cutter.IsHurried)),
             options,
@@ -90,7 +92,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             new CompressStage(opened.Codec, parts.Buffers, CompressionOf),
             new SealStage(opened.Keys, parts.Entropy),
             new TableStage(opened.Keys, opened.Codec, opened.Session, parts.Time),
-            new UploadStage(uploadStore, opened.Keys, Supervisor),
+            new UploadStage(uploadStore, uploadStore.For(ObjectPurpose.Settle), opened.Keys, Supervisor),
             new CommitStage(
                 state, opened.Session, opened.Wal, _published, _admission, _cutter, Supervisor, _diskCache, _turn,
                 _maintenance));
@@ -101,12 +103,14 @@ internal sealed class StoreRuntime : IAsyncDisposable
             opened.Wal, _cutter, _gate, _admission, Supervisor, opened.DirtyMemory, parts.Time, parts.Metrics,
             opened.LastSequence);
         _sync = new SyncStage(opened.Wal, _journal, _stable, Supervisor, parts.Time, parts.Metrics);
-        Front = new WriteFront(_admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal);
+        Front = new WriteFront(
+            _admission, _journal, _sync, _cutter, _published, _gate, Supervisor, opened.Wal, parts.Time, parts.Metrics);
 
         Supervisor.OnFatal(_stable.Fault);
         Supervisor.OnFatal(_published.Fault);
         Supervisor.OnFatal(_admission.Fault);
         StoreGauges.Register(parts.Metrics.Meter, this, opened.Wal);
+        _scrubMeter = new ScrubMeter(parts.Metrics.Meter, parts.Time);
     }
 
     /// <summary>Starts the loops, with what was replayed from the WAL first in line for the bucket.</summary>
@@ -160,6 +164,13 @@ internal sealed class StoreRuntime : IAsyncDisposable
     /// <summary>Bytes of the maps in memory: stored pages, and changes that no checkpoint holds yet.</summary>
     public long MapMemoryBytes => _opened.State.Pages.ResidentBytes + _opened.State.Pages.ChangedBytes;
 
+    /// <summary>Plain bytes that the tables were written with, live and dead.</summary>
+    public long TablesPlainBytes =>
+        _opened.State.Tables.All().Where(t => t.Table.Kind != ChainObjectKind.MapPages).Sum(t => t.Table.PlainBytes);
+
+    /// <summary>Checkpoints that were stored since the start.</summary>
+    public long Checkpoints => _maintenance.Checkpoints;
+
     /// <summary>Bytes of WAL that may wait for the bucket.</summary>
     public long DirtyBytesMax => _admission.LimitBytes;
 
@@ -168,6 +179,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
 
     /// <summary>Time that writes waited at admission.</summary>
     public TimeSpan AdmissionWaited => _admission.Waited;
+
+    /// <summary>Told of every request to the bucket, if somebody watches.</summary>
+    public ObjectRequestLog Requests => _parts.Requests;
 
     /// <summary>Makes the live side of an export over its committed map.</summary>
     public ExportDevice NewExport(ExportInfo info, CommittedMap map, Memtable memtable)
@@ -200,10 +214,12 @@ internal sealed class StoreRuntime : IAsyncDisposable
             using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellation, Supervisor.Stopping);
             byte[] seed = new byte[sizeof(int)];
             _parts.Entropy.Fill(seed);
-            var walker = new ChainWalker(_readStore, _opened.Keys, _opened.Codec, _parts.Loggers.CreateLogger("ZeroFlow.Store"));
+            var walker = new ChainWalker(_scrubStore, _opened.Keys, _opened.Codec, _parts.Loggers.CreateLogger("ZeroFlow.Store"));
             var scrubber = new Scrubber(
-                _opened.State, _turn, _maintenance, walker, _readStore, _parts.Buffers, options, progress);
-            return await scrubber.RunAsync(new Random(BitConverter.ToInt32(seed)), both.Token);
+                _opened.State, _turn, _maintenance, walker, _scrubStore, _parts.Buffers, options, progress);
+            ScrubReport report = await scrubber.RunAsync(new Random(BitConverter.ToInt32(seed)), both.Token);
+            _scrubMeter.Count(report);
+            return report;
         }
         catch (ObjectStoreException away)
         {
@@ -274,14 +290,15 @@ internal sealed class StoreRuntime : IAsyncDisposable
         OwnershipProof proof, SettlePacer pacer, ILogger log)
     {
         StoreState state = opened.State;
+        RetryingObjectStore checkpoints = uploadStore.For(ObjectPurpose.Checkpoint);
         var folder = new MapFolder(
-            state.Tables, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
-        var collector = new Collector(state, uploadStore, proof, parts.Time, options, log);
+            state.Tables, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
+        var collector = new Collector(state, uploadStore.For(ObjectPurpose.Collect), proof, parts.Time, options, log);
         var checkpointer = new Checkpointer(
-            state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
-        var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
+            state, _turn, folder, collector, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, options, log);
+        var indexes = new TableReader(uploadStore.For(ObjectPurpose.Settle), opened.Keys, opened.Codec);
         var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
-        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time);
+        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time, parts.Metrics);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
@@ -30,6 +31,9 @@ internal sealed class TableDraft : IStageMessage
 
     /// <inheritdoc/>
     public Exception? Fault { get; set; }
+
+    /// <inheritdoc/>
+    public Activity? Trace { get; set; }
 
     /// <inheritdoc/>
     public long Bytes => BodyBytes > 0 ? BodyBytes : PlainBytes;

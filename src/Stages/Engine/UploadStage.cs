@@ -13,15 +13,18 @@ namespace ZeroFlow.Stages.Engine;
 internal sealed class UploadStage
 {
     private readonly IObjectStore _objects;
+    private readonly IObjectStore _settled;
     private readonly StoreKeys _keys;
     private readonly StoreSupervisor _supervisor;
 
     /// <param name="objects">A store that retries until it has an answer.</param>
+    /// <param name="settled">The same one, for settled tables: so that requests are told apart.</param>
     /// <param name="keys">Checks the seal of whoever was first.</param>
     /// <param name="supervisor">Ends waiting uploads when the store stops.</param>
-    public UploadStage(IObjectStore objects, StoreKeys keys, StoreSupervisor supervisor)
+    public UploadStage(IObjectStore objects, IObjectStore settled, StoreKeys keys, StoreSupervisor supervisor)
     {
         _objects = objects;
+        _settled = settled;
         _keys = keys;
         _supervisor = supervisor;
     }
@@ -29,7 +32,8 @@ internal sealed class UploadStage
     public async Task RunAsync(TableDraft draft)
     {
         string key = ChainNames.Table(draft.Position);
-        if (await _objects.TryCreateAsync(key, draft.Object, _supervisor.Stopping)) return;
+        IObjectStore objects = draft.Settled is null ? _objects : _settled;
+        if (await objects.TryCreateAsync(key, draft.Object, _supervisor.Stopping)) return;
 
         // The name is taken: by an earlier attempt of ours whose reply was lost, or by another writer.
         byte[]? found = await ReadBackAsync(key, draft.BodyBytes);

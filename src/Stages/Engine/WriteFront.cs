@@ -1,8 +1,11 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using ZeroFlow.Pipeline.Barriers;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Pipeline.Telemetry;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Map;
 
@@ -14,6 +17,9 @@ namespace ZeroFlow.Stages.Engine;
 /// </summary>
 internal sealed class WriteFront
 {
+    private static readonly KeyValuePair<string, object?> s_journaled = new("level", "journaled");
+    private static readonly KeyValuePair<string, object?> s_published = new("level", "published");
+
     private readonly JournalRequestPool _requests = new();
     private readonly Admission _admission;
     private readonly JournalStage _journal;
@@ -23,12 +29,19 @@ internal sealed class WriteFront
     private readonly AckGate _gate;
     private readonly StoreSupervisor _supervisor;
     private readonly IWriteAheadLog _wal;
+    private readonly TimeProvider _time;
+    private readonly PipelineTraces _traces;
+    private readonly Histogram<double> _barrierSeconds;
     private volatile bool _closed;
 
     public WriteFront(
         Admission admission, JournalStage journal, SyncStage sync, CutStage cutter, SequenceFrontier published,
-        AckGate gate, StoreSupervisor supervisor, IWriteAheadLog wal)
+        AckGate gate, StoreSupervisor supervisor, IWriteAheadLog wal, TimeProvider time, PipelineMetrics metrics)
     {
+        _time = time;
+        _traces = metrics.Traces;
+        _barrierSeconds = metrics.Meter.CreateHistogram<double>(
+            "zeroflow.barrier.duration", "s", "Time that a barrier (FLUSH, FUA) waits until what it covers is durable, by level.");
         _admission = admission;
         _journal = journal;
         _sync = sync;
@@ -68,6 +81,7 @@ internal sealed class WriteFront
         await _admission.EnterAsync(walBytes, cancellation);
         JournalRequest request = _requests.Rent();
         request.Zero(export, memtable, range, walBytes);
+        request.Trace = _traces.Current;
         await _journal.SubmitAsync(request);
     }
 
@@ -105,18 +119,22 @@ internal sealed class WriteFront
             reached = _sync.WhenStableAsync(point);
         }
 
-        return FinishAsync(reached, cancellation);
+        return FinishAsync(reached, level, cancellation);
     }
 
     /// <inheritdoc cref="IBlockDevice.ConfirmAsync"/>
     public ValueTask ConfirmAsync() =>
         _supervisor.Cause is { } cause ? ValueTask.FromException(cause) : _gate.PassAsync();
 
-    private async ValueTask FinishAsync(ValueTask reached, CancellationToken cancellation)
+    private async ValueTask FinishAsync(ValueTask reached, DurabilityLevel level, CancellationToken cancellation)
     {
+        using Activity? part = PipelineTraces.BeginPart("barrier");
+        long started = _time.GetTimestamp();
         await WaitAsync(reached, cancellation);
         await WaitAsync(_gate.PassAsync(), cancellation);
         if (_supervisor.Cause is { } cause) throw cause;
+        _barrierSeconds.Record(
+            _time.GetElapsedTime(started).TotalSeconds, level == DurabilityLevel.Published ? s_published : s_journaled);
     }
 
     private static ValueTask WaitAsync(ValueTask wait, CancellationToken cancellation) =>
@@ -142,6 +160,7 @@ internal sealed class WriteFront
     {
         JournalRequest request = _requests.Rent();
         request.Write(export, memtable, offset, payload, walBytes);
+        request.Trace = _traces.Current;
         return _journal.SubmitAsync(request);
     }
 

@@ -352,6 +352,6 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
             $"The WAL in {_disk.Location} failed ({fault.Message}); nothing more is acknowledged. Check the disk and restart.", fault);
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The local disk under {Location} is full ({Reason}); writes wait for room.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "The local disk under {Location} is full ({Reason}); writes wait for room, and fail after Tuning:FullDiskPatience. Make room there.")]
     private partial void LogDiskFull(string location, string reason);
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
@@ -51,6 +52,9 @@ internal sealed class WriteRecord
 
     /// <summary>Bytes that the record takes in the WAL: what goes back to the dirty budget when it is released.</summary>
     public int WalBytes { get; init; }
+
+    /// <summary>The trace of the request that asked for it, if that is traced.</summary>
+    public Activity? Trace { get; init; }
 
     public BlockRange Range => new(Header.Offset, Header.Length);
 

@@ -15,7 +15,8 @@ namespace ZeroFlow.Stages.ObjectStores;
 /// </remarks>
 public sealed class MeteredObjectStore : IObjectStore
 {
-    private const int EntriesPerListRequest = 1000;
+    /// <summary>Entries that one request of a listing brings at most.</summary>
+    internal const int EntriesPerListRequest = 1000;
 
     private readonly IObjectStore _inner;
     private readonly TimeProvider _time;
@@ -151,7 +152,8 @@ public sealed class MeteredObjectStore : IObjectStore
         _seconds.Record(_time.GetElapsedTime(started).TotalSeconds, new KeyValuePair<string, object?>("type", type));
     }
 
-    private static string ResultOf(ObjectStoreErrorKind kind) => kind switch
+    /// <summary>The name of a failure in metrics.</summary>
+    internal static string ResultOf(ObjectStoreErrorKind kind) => kind switch
     {
         ObjectStoreErrorKind.Transient => "transient",
         ObjectStoreErrorKind.Throttled => "throttled",

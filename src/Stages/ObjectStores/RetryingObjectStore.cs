@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using ZeroFlow.Pipeline.Telemetry;
 
 namespace ZeroFlow.Stages.ObjectStores;
 
@@ -18,6 +20,8 @@ public sealed class RetryingObjectStore : IObjectStore
     private readonly StoreHealth _health;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly ObjectRequestLog? _requests;
+    private readonly ObjectPurpose _purpose;
     private readonly bool _ownsInner;
 
     /// <summary>Puts patience around <paramref name="inner"/>, which is disposed with this store.</summary>
@@ -26,14 +30,17 @@ public sealed class RetryingObjectStore : IObjectStore
     /// <param name="health">Told of trouble and of its end.</param>
     /// <param name="time">Runs the waits.</param>
     /// <param name="random">Draws the jitter; used under a lock, by this store and its views alone.</param>
+    /// <param name="requests">Told of each attempt, if somebody watches.</param>
     public RetryingObjectStore(
-        IObjectStore inner, RetryPolicy policy, StoreHealth health, TimeProvider time, Random random)
-        : this(inner, policy, health, time, random, ownsInner: true)
+        IObjectStore inner, RetryPolicy policy, StoreHealth health, TimeProvider time, Random random,
+        ObjectRequestLog? requests = null)
+        : this(inner, policy, health, time, random, requests, ObjectPurpose.Open, ownsInner: true)
     {
     }
 
     private RetryingObjectStore(
-        IObjectStore inner, RetryPolicy policy, StoreHealth health, TimeProvider time, Random random, bool ownsInner)
+        IObjectStore inner, RetryPolicy policy, StoreHealth health, TimeProvider time, Random random,
+        ObjectRequestLog? requests, ObjectPurpose purpose, bool ownsInner)
     {
         ArgumentNullException.ThrowIfNull(inner);
         _inner = inner;
@@ -41,6 +48,8 @@ public sealed class RetryingObjectStore : IObjectStore
         _health = health;
         _time = time;
         _random = random;
+        _requests = requests;
+        _purpose = purpose;
         _ownsInner = ownsInner;
     }
 
@@ -48,14 +57,19 @@ public sealed class RetryingObjectStore : IObjectStore
     public string Location => _inner.Location;
 
     /// <summary>
-    /// The same store with another patience, sharing connections and health. Disposing the view disposes nothing.
+    /// The same store with another patience and purpose, sharing connections and health. Disposing the view disposes
+    /// nothing.
     /// </summary>
-    public RetryingObjectStore With(RetryPolicy policy) =>
-        new(_inner, policy, _health, _time, _random, ownsInner: false);
+    public RetryingObjectStore With(RetryPolicy policy, ObjectPurpose purpose) =>
+        new(_inner, policy, _health, _time, _random, _requests, purpose, ownsInner: false);
+
+    /// <inheritdoc cref="With(RetryPolicy, ObjectPurpose)"/>
+    public RetryingObjectStore For(ObjectPurpose purpose) => With(_policy, purpose);
 
     /// <inheritdoc/>
     public Task ReadRangeAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellation) =>
         RepeatAsync(
+            new Attempted(ObjectRequestKind.Range, key, offset, destination.Length),
             async token =>
             {
                 await _inner.ReadRangeAsync(key, offset, destination, token);
@@ -65,15 +79,17 @@ public sealed class RetryingObjectStore : IObjectStore
 
     /// <inheritdoc/>
     public Task<byte[]?> TryReadAsync(string key, int bytesMax, CancellationToken cancellation) =>
-        RepeatAsync(token => _inner.TryReadAsync(key, bytesMax, token), cancellation);
+        RepeatAsync(new Attempted(ObjectRequestKind.Get, key), token => _inner.TryReadAsync(key, bytesMax, token), cancellation);
 
     /// <inheritdoc/>
     public Task<bool> TryCreateAsync(string key, ReadOnlyMemory<byte> body, CancellationToken cancellation) =>
-        RepeatAsync(token => _inner.TryCreateAsync(key, body, token), cancellation);
+        RepeatAsync(
+            new Attempted(ObjectRequestKind.Create, key, 0, body.Length), token => _inner.TryCreateAsync(key, body, token), cancellation);
 
     /// <inheritdoc/>
     public Task WriteAsync(string key, ReadOnlyMemory<byte> body, CancellationToken cancellation) =>
         RepeatAsync(
+            new Attempted(ObjectRequestKind.Write, key, 0, body.Length),
             async token =>
             {
                 await _inner.WriteAsync(key, body, token);
@@ -84,6 +100,7 @@ public sealed class RetryingObjectStore : IObjectStore
     /// <inheritdoc/>
     public Task DeleteAsync(string key, CancellationToken cancellation) =>
         RepeatAsync(
+            new Attempted(ObjectRequestKind.Delete, key),
             async token =>
             {
                 await _inner.DeleteAsync(key, token);
@@ -98,7 +115,14 @@ public sealed class RetryingObjectStore : IObjectStore
         var listing = new ResumableListing(_inner, prefix, startAfter);
         try
         {
-            while (await RepeatAsync(listing.MoveNextAsync, cancellation)) yield return listing.Current;
+            // Each page is a request; the entries within one are there already.
+            for (int entry = 0; ; entry++)
+            {
+                bool isPage = entry % MeteredObjectStore.EntriesPerListRequest == 0;
+                var attempted = new Attempted(ObjectRequestKind.List, prefix, IsSilent: !isPage);
+                if (!await RepeatAsync(attempted, listing.MoveNextAsync, cancellation)) break;
+                yield return listing.Current;
+            }
         }
         finally
         {
@@ -109,25 +133,37 @@ public sealed class RetryingObjectStore : IObjectStore
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _ownsInner ? _inner.DisposeAsync() : ValueTask.CompletedTask;
 
-    private async Task<T> RepeatAsync<T>(Func<CancellationToken, Task<T>> attempt, CancellationToken cancellation)
+    private async Task<T> RepeatAsync<T>(
+        Attempted attempted, Func<CancellationToken, Task<T>> attempt, CancellationToken cancellation)
     {
         var streak = default(RetryStreak);
         for (int failures = 1; ; failures++)
         {
             long started = _time.GetTimestamp();
             TimeSpan wait;
+            using Activity? part = BeginPart(attempted, failures);
             try
             {
                 T result = await AttemptAsync(attempt, cancellation);
                 _health.ReportSuccess();
+                if (_requests is { IsWatched: true }) Tell(attempted, started, failures, OutcomeOf(result), bytes: (result as byte[])?.Length);
                 return result;
             }
             catch (ObjectStoreException failure)
             {
                 _health.ReportFailure(failure, failures);
+                part?.SetStatus(ActivityStatusCode.Error, failure.Message);
+                part?.Stop();
+                if (_requests is { IsWatched: true })
+                    Tell(attempted with { IsSilent = false }, started, failures, MeteredObjectStore.ResultOf(failure.Kind), failure.Message);
                 TimeSpan? bound = streak.Add(failure.Kind, started, _policy, _time);
                 if (bound is null) throw;
                 wait = Jittered(bound.Value);
+            }
+            catch (OperationCanceledException)
+            {
+                if (_requests is { IsWatched: true }) Tell(attempted, started, failures, "cancelled");
+                throw;
             }
 
             await Task.Delay(wait, _time, cancellation);
@@ -153,8 +189,44 @@ public sealed class RetryingObjectStore : IObjectStore
         }
     }
 
+    private void Tell(in Attempted attempted, long started, int attempt, string outcome, string? error = null, long? bytes = null)
+    {
+        if (attempted.IsSilent) return;
+        TimeSpan took = _time.GetElapsedTime(started);
+        _requests!.Add(new ObjectRequest(
+            _time.GetUtcNow() - took, attempted.Kind, _purpose, attempted.Key, attempted.Offset, bytes ?? attempted.Bytes, took, attempt,
+            outcome, error));
+    }
+
+    private static Activity? BeginPart(in Attempted attempted, int attempt)
+    {
+        if (attempted.IsSilent || PipelineTraces.BeginPart(NameOf(attempted.Kind), ActivityKind.Client) is not { } part) return null;
+        return part.SetTag("zeroflow.key", attempted.Key).SetTag("zeroflow.bytes", attempted.Bytes).SetTag("zeroflow.attempt", attempt);
+    }
+
+    private static string NameOf(ObjectRequestKind kind) => kind switch
+    {
+        ObjectRequestKind.Create => "store create",
+        ObjectRequestKind.Write => "store write",
+        ObjectRequestKind.Get => "store get",
+        ObjectRequestKind.Range => "store range",
+        ObjectRequestKind.List => "store list",
+        _ => "store delete",
+    };
+
+    private static string OutcomeOf<T>(T result) => result switch
+    {
+        null => "missing",
+        false => "exists",
+        _ => "ok",
+    };
+
     private TimeSpan Jittered(TimeSpan bound)
     {
         lock (_random) return bound * _random.NextDouble();
     }
+
+    // What an attempt is told as; silent ones ask for nothing of their own.
+    private readonly record struct Attempted(
+        ObjectRequestKind Kind, string Key, long Offset = 0, long Bytes = 0, bool IsSilent = false);
 }

@@ -81,8 +81,18 @@ public sealed class StoreHealth
             _lastReport = now;
         }
 
-        _logger.LogWarning("Trouble with the object store; requests go on trying: {Error}", failure.Message);
+        _logger.LogWarning(
+            "Trouble with the object store: {Error} Requests go on trying; {Advice}.", failure.Message, AdviceFor(failure.Kind));
     }
+
+    private static string AdviceFor(ObjectStoreErrorKind kind) => kind switch
+    {
+        ObjectStoreErrorKind.Denied => "check the credentials, and what the bucket's policy allows them",
+        ObjectStoreErrorKind.StoreMissing => "check the name in --store, or make the bucket",
+        ObjectStoreErrorKind.Full => "make room, or raise the quota",
+        ObjectStoreErrorKind.Throttled => "if it lasts, make fewer requests by a larger Tuning:PublishInterval, or ask for a higher limit",
+        _ => "if it lasts, check the network and the endpoint",
+    };
 
     private static bool IsTrouble(ObjectStoreErrorKind kind, int failures) => kind switch
     {

@@ -105,7 +105,7 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
     public async Task CommitAsync(BlockRange range, byte stamp)
     {
         TableDraft draft = Build(range, stamp, State.Position.NextNumber);
-        await new UploadStage(bench.Patient, bench.Keys, _supervisor).RunAsync(draft);
+        await new UploadStage(bench.Patient, bench.Patient, bench.Keys, _supervisor).RunAsync(draft);
         State.Apply(InfoOf(draft), draft.Index!, session);
         draft.Release();
     }
@@ -115,7 +115,7 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
     {
         ChainPosition at = State.Position with { Number = State.Position.Number + ahead };
         TableDraft draft = Build(range, stamp, at);
-        await new UploadStage(bench.Patient, bench.Keys, _supervisor).RunAsync(draft);
+        await new UploadStage(bench.Patient, bench.Patient, bench.Keys, _supervisor).RunAsync(draft);
         draft.Release();
     }
 

@@ -169,7 +169,7 @@ public sealed class RetryingObjectStoreTests : IAsyncDisposable
     public async Task Views_share_health_and_differ_in_patience()
     {
         RetryingObjectStore uploads = Open(RetryPolicy.ForUploads);
-        RetryingObjectStore reads = uploads.With(RetryPolicy.ForReads(TimeSpan.Zero));
+        RetryingObjectStore reads = uploads.With(RetryPolicy.ForReads(TimeSpan.Zero), ObjectPurpose.Read);
         _inner.Outage = ObjectStoreErrorKind.Denied;
         await FailsAsync(ObjectStoreErrorKind.Denied, reads.TryReadAsync("x", 10, Cancellation));
         Assert.False(_health.IsReachable);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using ZeroFlow.Host.Configuration;
@@ -119,6 +120,16 @@ internal sealed class ControlClient : IDisposable
         }
 
         throw new HttpRequestException("The server ended the scrub without a report.");
+    }
+
+    /// <summary>The lines of a trace of requests to the object store, until the server or the caller ends it.</summary>
+    public async IAsyncEnumerable<TraceLine> TraceAsync(
+        string query, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, $"v1/requests{query}", null, cancellation);
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
+        while (await lines.ReadLineAsync(cancellation) is { } text)
+            yield return JsonSerializer.Deserialize(text, Json.TraceLine) ?? throw new JsonException("The server answered null.");
     }
 
     private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)

@@ -14,6 +14,19 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
     // Wide enough that no table of a pipe is broken into lines.
     private const int PipeColumns = 240;
 
+    /// <summary>True when JSON is wanted.</summary>
+    public bool IsJson => isJson;
+
+    /// <summary>Where answers go.</summary>
+    public TextWriter Writer => writer;
+
+    /// <summary>Prints a line of an answer that comes line by line, at once.</summary>
+    public void WriteLine(string line)
+    {
+        writer.WriteLine(line);
+        writer.Flush();
+    }
+
     /// <summary>Prints exports and snapshots.</summary>
     public void Write(ExportList list)
     {

@@ -10,7 +10,7 @@ internal static class StoreCommands
     private static readonly ControlJson Json = ControlJson.Default;
 
     /// <summary>Makes the commands.</summary>
-    public static IEnumerable<Command> Create() => [Snapshot(), Clone(), RollBack(), Stats(), Flush(), ScrubCommand.Create()];
+    public static IEnumerable<Command> Create() => [Snapshot(), Clone(), RollBack(), Stats(), Flush(), ScrubCommand.Create(), TraceCommand.Create()];
 
     private static ControlCommand Snapshot()
     {
