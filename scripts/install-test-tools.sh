@@ -10,6 +10,7 @@ packages=(
   radosgw ceph-mon ceph-osd ceph-common curl      # the S3 server
   haproxy                                         # latency in front of it
   prometheus                                      # promtool
+  systemd                                         # systemd-socket-activate
   strace                                          # proof of what is synced
 )
 

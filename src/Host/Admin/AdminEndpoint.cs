@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -32,9 +33,13 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly ControlApi _control;
     private readonly string? _socketPath;
 
-    /// <summary>Makes an endpoint that does not listen yet, for an address, a Unix socket, or both.</summary>
+    /// <summary>
+    /// Makes an endpoint that does not listen yet, for an address, a Unix socket, or both; or for the one socket that
+    /// <paramref name="inherited"/> is, which listens already and is owned from here on.
+    /// </summary>
     public AdminEndpoint(
-        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
+        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers,
+        Socket? inherited = null)
     {
         Address = address;
         _socketPath = socketPath;
@@ -50,9 +55,12 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.MaxRequestBodySize = ControlApi.JsonBytesMax;
             if (address is not null) kestrel.Listen(address);
-            if (socketPath is not null) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
+            if (socketPath is null) return;
+            if (inherited is null || AdminSocket.IsForOwnerOnly(socketPath)) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
+            else kestrel.ListenUnixSocket(socketPath);
         });
-        builder.Services.Configure<SocketTransportOptions>(static sockets => sockets.CreateBoundListenSocket = AdminSocket.Bind);
+        builder.Services.Configure<SocketTransportOptions>(
+            sockets => sockets.CreateBoundListenSocket = endpoint => inherited ?? AdminSocket.Bind(endpoint));
         _app = builder.Build();
         _app.Run(AnswerAsync);
     }
@@ -74,7 +82,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         {
             await _app.StartAsync(cancellation);
         }
-        catch (Exception fault) when (fault is IOException or System.Net.Sockets.SocketException)
+        catch (Exception fault) when (fault is IOException or SocketException)
         {
             string reason = (fault.InnerException ?? fault).Message;
             throw new IOException(

@@ -1,10 +1,12 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Telemetry;
 
@@ -42,18 +44,21 @@ internal static class ServerHost
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
         ServerLog.WriteToStandardError(builder.Logging);
-        builder.Services.Configure<HostOptions>(options =>
-            options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
+        TimeSpan stopTime = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin;
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = stopTime);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
+        builder.Services.AddSingleton(services => new ServiceNotifier(
+            new SystemdNotifier(), WatchdogPeriod(), stopTime, TimeProvider.System, services.GetRequiredService<ILogger<ServiceNotifier>>()));
         builder.Services.AddSingleton(services =>
         {
             var loggers = services.GetRequiredService<ILoggerFactory>();
-            var state = new ServerState();
+            var state = new ServerState(services.GetRequiredService<ServiceNotifier>().Tell);
             var control = new ControlApi();
             var life = new ServerLife(
                 settings,
                 new ServerParts(settings, pipeline, new BootClock(), control, loggers),
-                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers),
+                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers,
+                    settings.Inherited.Admin),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());
@@ -62,4 +67,7 @@ internal static class ServerHost
         builder.Services.AddHostedService(services => services.GetRequiredService<ServeService>());
         return builder.Build();
     }
+
+    private static TimeSpan? WatchdogPeriod() => ServiceNotifier.WatchdogPeriod(
+        Environment.GetEnvironmentVariable("WATCHDOG_USEC"), Environment.GetEnvironmentVariable("WATCHDOG_PID"), Environment.ProcessId);
 }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 
@@ -18,9 +19,19 @@ internal static class ServerLog
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
     }
 
-    /// <summary>One line for each event, on standard error: standard output is for what a person asked for.</summary>
+    /// <summary>
+    /// One line for each event, on standard error: standard output is for what a person asked for. As a service of systemd
+    /// each line says how grave it is, in the journal's own way, and leaves the time to the journal.
+    /// </summary>
     public static void WriteToStandardError(ILoggingBuilder logging)
     {
+        if (SystemdHelpers.IsSystemdService()) logging.AddSystemdConsole();
+        else WriteLines(logging);
+        logging.Services.Configure<ConsoleLoggerOptions>(
+            console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+    }
+
+    private static void WriteLines(ILoggingBuilder logging) =>
         logging.AddSimpleConsole(console =>
         {
             console.SingleLine = true;
@@ -28,7 +39,4 @@ internal static class ServerLog
             console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
             console.ColorBehavior = LoggerColorBehavior.Disabled;
         });
-        logging.Services.Configure<ConsoleLoggerOptions>(
-            console => console.LogToStandardErrorThreshold = LogLevel.Trace);
-    }
 }

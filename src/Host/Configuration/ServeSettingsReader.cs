@@ -1,9 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
@@ -46,16 +48,18 @@ internal sealed class ServeSettingsReader
         EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
         string data = ReadData(embedded);
         TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
+        var inherited = InheritedSockets.Read(_inputs.Environment, Environment.ProcessId, _errors);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
             DataDirectory = data,
             AsOf = ReadAsOf(),
-            Listen = ReadListen(out string? socketPath),
+            Inherited = inherited,
+            Listen = ReadListen(inherited, out string? socketPath),
             SocketPath = socketPath,
             Tls = tls,
             Access = new AccessSource(_layers, _errors).Read(tls),
-            AdminListen = ReadAdmin(out string? adminSocketPath),
+            AdminListen = ReadAdmin(inherited.Admin?.LocalEndPoint, out string? adminSocketPath),
             AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
             Exports = ReadExports(),
@@ -94,17 +98,33 @@ internal sealed class ServeSettingsReader
         return null;
     }
 
-    private IPEndPoint? ReadListen(out string? socketPath)
+    // A socket that is handed over is often on the very address that the configuration names, and cannot be bound again.
+    private IPEndPoint? ReadListen(InheritedSockets inherited, out string? socketPath)
     {
         socketPath = ReadSocketPath(SettingKeys.Socket);
-        return IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        IPEndPoint? listen = IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        if (inherited.Nbd.Count == 0) return listen;
+        socketPath = null;
+        return null;
     }
 
-    private IPEndPoint? ReadAdmin(out string? socketPath)
+    private IPEndPoint? ReadAdmin(EndPoint? inherited, out string? socketPath)
     {
         socketPath = ReadSocketPath(SettingKeys.AdminSocket);
-        if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
+        if (inherited is UnixDomainSocketEndPoint)
+        {
+            socketPath = inherited.ToString();
+            return null;
+        }
+
+        if (inherited is null && IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
+        if (inherited is IPEndPoint handedOver)
+        {
+            (admin, socketPath) = (handedOver, null);
+            setting = new Setting(SettingKeys.AdminListen, handedOver.ToString(), "socket activation");
+        }
+
         if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
         {
             _errors.Add(
