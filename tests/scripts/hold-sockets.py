@@ -20,8 +20,9 @@ FIRST = 3
 def listen(address):
     if address.startswith("/"):
         made = socket.socket(socket.AF_UNIX)
-        os.umask(0o177)
+        before = os.umask(0o177)
         made.bind(address)
+        os.umask(before)
     else:
         host, port = address.rsplit(":", 1)
         made = socket.socket()
