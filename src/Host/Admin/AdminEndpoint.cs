@@ -34,8 +34,8 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly string? _socketPath;
 
     /// <summary>
-    /// Makes an endpoint that does not listen yet, for an address, a Unix socket, or both; or for the one socket that
-    /// <paramref name="inherited"/> is, which listens already and is owned from here on.
+    /// Makes an endpoint that does not listen yet, for an address, a Unix socket, or both. <paramref name="inherited"/> is
+    /// one of them that listens already, and is owned from here on.
     /// </summary>
     public AdminEndpoint(
         IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers,
@@ -56,11 +56,12 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = ControlApi.JsonBytesMax;
             if (address is not null) kestrel.Listen(address);
             if (socketPath is null) return;
-            if (inherited is null || AdminSocket.IsForOwnerOnly(socketPath)) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
+            if (inherited?.AddressFamily != AddressFamily.Unix || AdminSocket.IsForOwnerOnly(socketPath)) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
             else kestrel.ListenUnixSocket(socketPath);
         });
         builder.Services.Configure<SocketTransportOptions>(
-            sockets => sockets.CreateBoundListenSocket = endpoint => inherited ?? AdminSocket.Bind(endpoint));
+            sockets => sockets.CreateBoundListenSocket = endpoint =>
+                IsSame(inherited, endpoint) ? inherited! : AdminSocket.Bind(endpoint));
         _app = builder.Build();
         _app.Run(AnswerAsync);
     }
@@ -107,6 +108,9 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
     }
+
+    private static bool IsSame(Socket? inherited, EndPoint endpoint) =>
+        inherited is not null && inherited.AddressFamily == AddressFamily.Unix == endpoint is UnixDomainSocketEndPoint;
 
     private Task AnswerAsync(HttpContext context)
     {

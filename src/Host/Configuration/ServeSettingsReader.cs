@@ -42,6 +42,16 @@ internal sealed class ServeSettingsReader
         return settings is not null;
     }
 
+    /// <summary>
+    /// Reads only what concerns this machine, and needs no secret for it: where the data directory is, and the budgets.
+    /// </summary>
+    public static LocalSettings ReadLocal(ServeInputs inputs, ConfigurationErrors errors)
+    {
+        var reader = new ServeSettingsReader(inputs, errors);
+        string data = reader.ReadData(new EmbeddedDefault(inputs.WorkingDirectory));
+        return new LocalSettings(data, reader.ReadTuning());
+    }
+
     private ServeSettings Read()
     {
         Setting? store = _layers.Find(SettingKeys.Store);
@@ -108,20 +118,16 @@ internal sealed class ServeSettingsReader
         return null;
     }
 
+    // It takes the place of the setting of its kind.
     private IPEndPoint? ReadAdmin(EndPoint? inherited, out string? socketPath)
     {
-        socketPath = ReadSocketPath(SettingKeys.AdminSocket);
-        if (inherited is UnixDomainSocketEndPoint)
-        {
-            socketPath = inherited.ToString();
-            return null;
-        }
-
-        if (inherited is null && IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
+        string? named = ReadSocketPath(SettingKeys.AdminSocket);
+        socketPath = inherited is UnixDomainSocketEndPoint ? inherited.ToString() : named;
+        if (inherited is not IPEndPoint && IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
         if (inherited is IPEndPoint handedOver)
         {
-            (admin, socketPath) = (handedOver, null);
+            admin = handedOver;
             setting = new Setting(SettingKeys.AdminListen, handedOver.ToString(), "socket activation");
         }
 
@@ -226,3 +232,8 @@ internal sealed class ServeSettingsReader
     private string FullPath(string path) =>
         path.Length == 0 ? path : Path.GetFullPath(path, _inputs.WorkingDirectory);
 }
+
+/// <summary>The part of a configuration that is about the machine.</summary>
+/// <param name="DataDirectory">Directory of the WAL and the disk cache, as a full path.</param>
+/// <param name="Tuning">Bounds of the engine.</param>
+internal sealed record LocalSettings(string DataDirectory, StoreOptions Tuning);
