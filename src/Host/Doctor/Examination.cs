@@ -32,9 +32,12 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         string existing = directory;
         while (!Directory.Exists(existing)) existing = Path.GetDirectoryName(existing)!;
         yield return DiskCheck.FileSystem(DiskCheck.FileSystemOf(ToolRun.ReadFile(MountInfo) ?? "", existing));
-        yield return DiskCheck.Space(new DriveInfo(existing).AvailableFreeSpace, DiskCheck.SizeOf(directory), settings.Tuning);
+        yield return DiskCheck.Space(new DriveInfo(existing).AvailableFreeSpace, Taken(directory), settings.Tuning);
         yield return Sync(existing);
     }
+
+    private static long Taken(string directory) =>
+        DiskCheck.SizeOf(Path.Combine(directory, "wal")) + DiskCheck.SizeOf(Path.Combine(directory, "cache"));
 
     private Finding Sync(string directory)
     {
@@ -51,16 +54,16 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
     private async Task<IReadOnlyList<Finding>> ZfsAsync(CancellationToken cancellation)
     {
         (string? status, string reason) = await ToolRun.AskAsync("zpool", ["status", "-P", "-L"], cancellation);
-        if (status is null) return [new Finding("zfs", true, $"Not looked at: {reason}.")];
+        if (status is null) return [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")];
         IReadOnlyList<string> pools = ZfsCheck.PoolsOnNbd(status);
         if (pools.Count == 0) return [new Finding("zfs", true, "No pool here is on an NBD device.")];
         var findings = new List<Finding>();
         (string? pool, reason) = await ToolRun.AskAsync("zpool", ["get", "-H", "-p", "ashift,failmode"], cancellation);
-        findings.AddRange(pool is null ? [new Finding("zfs", true, $"Not looked at: {reason}.")] : ZfsCheck.Pools(pool, pools));
+        findings.AddRange(pool is null ? [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")] : ZfsCheck.Pools(pool, pools));
         (string? sets, reason) = await ToolRun.AskAsync(
             "zfs", ["get", "-H", "-p", "-t", "filesystem,volume", "recordsize,compression,sync,logbias,atime"], cancellation);
         findings.AddRange(
-            sets is null ? [new Finding("zfs", true, $"Not looked at: {reason}.")] : ZfsCheck.Datasets(sets, pools, settings.Tuning.CompressionLevel > 0));
+            sets is null ? [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")] : ZfsCheck.Datasets(sets, pools, settings.Tuning.CompressionLevel > 0));
         if (ZfsCheck.TransactionTime(ToolRun.ReadFile("/sys/module/zfs/parameters/zfs_txg_timeout")) is { } time) findings.Add(time);
         return findings;
     }

@@ -42,7 +42,7 @@ internal static partial class MachineCheck
     public static Finding Clock(string? timedatectl, string reason)
     {
         const string Why = "Requests to a bucket are signed with the time, and refused when it is off by a quarter of an hour.";
-        if (timedatectl is null) return new Finding("clock", true, $"Not looked at: {reason}.", $"See to it that the clock is kept right. {Why}");
+        if (timedatectl is null) return new Finding("clock", true, $"Not looked at: {reason.TrimEnd('.')}.", $"See to it that the clock is kept right. {Why}");
         return timedatectl.Contains("NTPSynchronized=yes", StringComparison.Ordinal)
             ? new Finding("clock", true, "It is synchronized.")
             : new Finding("clock", false, "It is not synchronized.", $"timedatectl set-ntp true, or install chrony. {Why}");
