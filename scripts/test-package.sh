@@ -67,6 +67,9 @@ mount --bind /dev "$root/dev"
 printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
+# The sockets are bound outside; inside, their paths must lead to them as well.
+mkdir -p "$root$work"
+ln -s / "$root$root"
 cp "$old" "$root/tmp/old.deb"
 cp "$new" "$root/tmp/new.deb"
 inside apt-get -qq update > "$work/apt.log" 2>&1 || { tail -n 5 "$work/apt.log" >&2; fail "apt-get update"; }
