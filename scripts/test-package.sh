@@ -15,7 +15,7 @@ missing=()
 for tool in mmdebstrap dpkg-deb lintian systemd-analyze python3 nbdinfo qemu-io runuser; do
   command -v "$tool" > /dev/null || missing+=("$tool")
 done
-[ ${#missing[@]} -eq 0 ] || fail "not installed: ${missing[*]} (apt-get install mmdebstrap lintian systemd python3-libnbd libnbd-bin qemu-utils)"
+[ ${#missing[@]} -eq 0 ] || fail "not installed: ${missing[*]} (apt-get install mmdebstrap lintian systemd systemd-container python3-libnbd libnbd-bin qemu-utils)"
 
 work=$(mktemp -d /var/tmp/zeroflow-package-XXXXXX)
 root=$work/root
@@ -187,5 +187,27 @@ left=$(comm -13 "$work/before" <(files) | grep -vE '^(etc/(passwd|group|shadow|g
 [ -z "$left" ] || fail "left behind: $left"
 ! inside getent passwd zeroflow > /dev/null || fail "the user is left behind"
 ok "purging with ZEROFLOW_PURGE_DATA=yes leaves nothing at all"
+
+# -- Under systemd: the root is booted as a container, so that the units are what runs, hardening and all.
+if command -v systemd-nspawn > /dev/null; then
+  inside apt-get -qq install -y --no-install-recommends systemd-sysv libnbd-bin qemu-utils > "$work/apt.log" 2>&1 ||
+    { tail -n 5 "$work/apt.log" >&2; fail "systemd in the root"; }
+  rm -f "$root/usr/sbin/policy-rc.d"
+  inside apt-get -qq install -y --no-install-recommends /tmp/old.deb > "$work/apt.log" 2>&1 || { tail -n 5 "$work/apt.log" >&2; fail "install"; }
+  install -m 755 tests/package/booted.sh "$root/booted.sh"
+  # In the container /tmp is a file system of its own.
+  mv "$root/tmp/new.deb" "$root/new.deb"
+  install -d "$root/etc/systemd/system/multi-user.target.wants"
+  printf '[Unit]\nAfter=zeroflow.service\n[Service]\nType=oneshot\nExecStart=/booted.sh\nExecStopPost=/bin/systemctl --no-block poweroff\n' \
+    > "$root/etc/systemd/system/booted.service"
+  ln -s ../booted.service "$root/etc/systemd/system/multi-user.target.wants/booted.service"
+  for mount in proc dev; do umount -l "$root/$mount"; done
+  timeout 400 systemd-nspawn --register=no --keep-unit --private-network -q -b -D "$root" > "$work/console" 2>&1 || true
+  [ -e "$root/booted.log" ] || { tail -n 20 "$work/console" >&2; fail "the container did not boot"; }
+  grep -q '^booted: done$' "$root/booted.log" || { tail -n 30 "$root/booted.log" >&2; fail "under systemd"; }
+  while read -r line; do ok "under systemd: ${line#ok }"; done < <(grep '^ok ' "$root/booted.log")
+else
+  echo "skipped: what runs under systemd, because there is no systemd-nspawn (package systemd-container)"
+fi
 
 echo "package: $checks checks passed"

@@ -32,7 +32,9 @@ internal static class ServerHost
         using var pipeline = new PipelineMetrics();
         using var collector = new MetricCollector(
             meter => meter.Name is PipelineMetrics.MeterName or ProcessMetrics.MeterName);
-        using IHost host = Build(settings, pipeline, collector, output);
+
+        // First steps are for a person who has just started it, not for the journal at each start.
+        using IHost host = Build(settings, pipeline, collector, JournalStream.IsConnected ? TextWriter.Null : output);
         var service = host.Services.GetRequiredService<ServeService>();
         await host.RunAsync();
         return service.ExitCode;

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using ZeroFlow.Host.Systemd;
 
 namespace ZeroFlow.Host.Composition;
 
@@ -25,7 +25,7 @@ internal static class ServerLog
     /// </summary>
     public static void WriteToStandardError(ILoggingBuilder logging)
     {
-        if (SystemdHelpers.IsSystemdService()) logging.AddSystemdConsole();
+        if (JournalStream.IsConnected) logging.AddSystemdConsole();
         else WriteLines(logging);
         logging.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = LogLevel.Trace);
