@@ -73,7 +73,8 @@ ln -s / "$root$root"
 cp "$old" "$root/tmp/old.deb"
 cp "$new" "$root/tmp/new.deb"
 inside apt-get -qq update > "$work/apt.log" 2>&1 || { tail -n 5 "$work/apt.log" >&2; fail "apt-get update"; }
-files() { find "$root" -xdev \( -path "$root/proc" -o -path "$root/dev" -o -path "$root/var/lib/dpkg" -o -path "$root/var/cache" \
+# Without what is gone after a boot, and without what apt and dpkg keep for themselves.
+files() { find "$root" -xdev \( -path "$root/proc" -o -path "$root/run" -o -path "$root/dev" -o -path "$root/var/lib/dpkg" -o -path "$root/var/cache" \
   -o -path "$root/var/log" -o -path "$root/tmp" -o -path "$root/var/lib/apt" -o -path "$root/var/lib/systemd" \) -prune -o -printf '%P\n' | sort; }
 # The dependencies first, so that what the package itself leaves behind can be told.
 inside apt-get -qq install -y --no-install-recommends adduser ca-certificates libargon2-1 libssl3 libzstd1 > "$work/apt.log" 2>&1 ||
@@ -113,7 +114,6 @@ with open(sys.argv[2], "w") as out:
 PY
   listener=$!
   while [ ! -S "$work/notify" ]; do sleep 0.1; done
-  mkdir -p "$root/run/systemd"
   chmod 666 "$work/notify"
   mv "$work/notify" "$root/run/zeroflow/notify"
   # shellcheck disable=SC2086
@@ -170,13 +170,13 @@ stop
 ok "a new installation serves the old data"
 
 # -- Purge.
-rm -rf "${root:?}/run/zeroflow"
 inside apt-get -qq purge -y zeroflow > "$work/apt.log" 2>&1 || { tail -n 20 "$work/apt.log" >&2; fail "purge"; }
 grep -q 'ZEROFLOW_PURGE_DATA=yes' "$work/apt.log" || fail "purging does not say what it keeps"
 left=$(comm -13 "$work/before" <(files) | grep -v '^var/lib/zeroflow' || true)
 # passwd and friends keep the user to whom the data belongs; adduser makes backups of them.
 left=$(echo "$left" | grep -vE '^(etc/(passwd|group|shadow|gshadow|subuid|subgid)-?)?$' || true)
 [ -z "$left" ] || fail "left behind: $left"
+[ ! -e "$root/run/zeroflow" ] || fail "left behind: /run/zeroflow"
 [ -d "$root/var/lib/zeroflow/zeroflow-data/store" ] || fail "purging deleted the data"
 inside getent passwd zeroflow > /dev/null || fail "the user is gone, and its data is not"
 ok "purging leaves nothing but the data and its user"

@@ -141,7 +141,7 @@ internal sealed class StoreTrial(string url, TimeProvider time)
             }
             catch (ObjectStoreException fault) when (fault.Kind != ObjectStoreErrorKind.Denied)
             {
-                // The server that takes the store over deletes what stays behind below probe/ no more than this could.
+                // A few objects stay behind below probe/. Only that deleting is not allowed is worth telling: the server needs it.
             }
         }
     }
