@@ -94,7 +94,10 @@ internal static class DiskCheck
         string path = Path.Combine(directory, $".doctor-{Environment.ProcessId}");
         var options = new FileStreamOptions
         {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, Options = FileOptions.DeleteOnClose,
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            BufferSize = 0,
+            Options = FileOptions.DeleteOnClose,
         };
         using var file = new FileStream(path, options);
         var block = new byte[SyncBytes];

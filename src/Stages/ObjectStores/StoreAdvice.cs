@@ -34,20 +34,20 @@ public static class StoreAdvice
 
     private static (string Trouble, string Advice) OfAnswer(
         AmazonServiceException answer, ObjectStoreErrorKind kind, S3StoreOptions place) => answer.ErrorCode switch
-    {
-        "InvalidAccessKeyId" =>
-            ("credentials", "The store does not know this access key: check AWS_ACCESS_KEY_ID, and that the endpoint is the one it was made for."),
-        "SignatureDoesNotMatch" =>
-            ("credentials", "The secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY for missing or extra "
-                + "characters. If it is right, something on the way changes requests: try without the proxy."),
-        "ExpiredToken" or "InvalidToken" or "TokenRefreshRequired" =>
-            ("credentials", "Renew the session credentials; for a server use keys or a role that renew themselves."),
-        "RequestTimeTooSkewed" =>
-            ("clock", "Set this machine's clock: timedatectl set-ntp true, or install chrony. Requests are signed with the time."),
-        "AuthorizationHeaderMalformed" or "PermanentRedirect" or "IllegalLocationConstraintException" =>
-            ("region", RegionAdvice(answer)),
-        _ => OfKind(kind, place),
-    };
+        {
+            "InvalidAccessKeyId" =>
+                ("credentials", "The store does not know this access key: check AWS_ACCESS_KEY_ID, and that the endpoint is the one it was made for."),
+            "SignatureDoesNotMatch" =>
+                ("credentials", "The secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY for missing or extra "
+                    + "characters. If it is right, something on the way changes requests: try without the proxy."),
+            "ExpiredToken" or "InvalidToken" or "TokenRefreshRequired" =>
+                ("credentials", "Renew the session credentials; for a server use keys or a role that renew themselves."),
+            "RequestTimeTooSkewed" =>
+                ("clock", "Set this machine's clock: timedatectl set-ntp true, or install chrony. Requests are signed with the time."),
+            "AuthorizationHeaderMalformed" or "PermanentRedirect" or "IllegalLocationConstraintException" =>
+                ("region", RegionAdvice(answer)),
+            _ => OfKind(kind, place),
+        };
 
     private static (string Trouble, string Advice) OfKind(ObjectStoreErrorKind kind, S3StoreOptions place) => kind switch
     {
