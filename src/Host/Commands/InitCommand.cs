@@ -57,7 +57,7 @@ internal sealed class InitCommand : Command
         Try out a store, and write a commented configuration for it.
 
         The store is tried as the server will use it: credentials, region, clock, bucket, permissions, conditional writes, and
-        how fast it is (about 64 MiB are written, read and deleted again). What is wrong is explained, and then nothing is
+        how fast it is (about 32 MiB are written, read and deleted again). What is wrong is explained, and then nothing is
         written. Secrets are never written into the configuration.
 
         Exit codes: 0 written; 1 the store cannot be used as it is; 2 wrong command line, or the file is there already.
