@@ -2,7 +2,8 @@
 # The life of the Debian package in a clean root: checks of its parts, installation, a server as the units describe it with
 # data written from outside, an upgrade under a socket that stays open, removal, purge. Needs root; about five minutes.
 #   scripts/test-package.sh [OLD.deb NEW.deb]     without arguments, the packages of two versions are built first
-# There is no systemd in the clean root: the unit's own command is run as its user, with its sockets and NOTIFY_SOCKET.
+# At first there is no systemd in the root: the unit's own command is run as its user, with its sockets and NOTIFY_SOCKET. At
+# the end the root is booted as a container (systemd-nspawn), and the units themselves are what runs.
 # Ends with "package: N checks passed", and otherwise with the check that failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
