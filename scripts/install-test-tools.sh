@@ -3,6 +3,7 @@
 # Idempotent and quiet: says nothing when everything is there. Needs root only when something is missing.
 set -euo pipefail
 
+# scripts/test-package.sh and scripts/newcomer.sh name what they need themselves.
 packages=(
   libargon2-1 libzstd1                            # what the server itself loads
   libnbd-bin python3-libnbd qemu-utils fio        # clients
@@ -10,6 +11,7 @@ packages=(
   radosgw ceph-mon ceph-osd ceph-common curl      # the S3 server
   haproxy                                         # latency in front of it
   prometheus                                      # promtool
+  systemd                                         # systemd-socket-activate
   strace                                          # proof of what is synced
 )
 

@@ -89,6 +89,7 @@ public sealed class NbdServer : IAsyncDisposable
         {
             foreach (IPEndPoint endpoint in _options.TcpEndpoints) _listeners.Add(ListenSockets.Bind(endpoint));
             if (_options.UnixSocketPath is { } path) _listeners.Add(ListenSockets.Bind(path));
+            _listeners.AddRange(_options.InheritedListeners);
         }
         catch (StorageFaultException)
         {

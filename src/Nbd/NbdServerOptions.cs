@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Tls;
@@ -21,6 +22,12 @@ public sealed record NbdServerOptions
     /// <summary>Path of a Unix socket to listen on as well; null for none.</summary>
     /// <remarks>A socket file that nobody listens on any more is replaced; one in use is an error.</remarks>
     public string? UnixSocketPath { get; init; }
+
+    /// <summary>
+    /// Stream sockets that listen already, handed over by a service manager; served beside the others. Default: none.
+    /// The server owns them once it is started, and disposes of them when it stops.
+    /// </summary>
+    public IReadOnlyList<Socket> InheritedListeners { get; init; } = [];
 
     /// <summary>How TLS is offered, on TCP and on the Unix socket; null does not offer it. Default: null.</summary>
     public TlsOptions? Tls { get; init; }
@@ -84,7 +91,7 @@ public sealed record NbdServerOptions
     {
         // A GO with the longest legal name and no information requests must fit.
         const int OptionBytesMin = 4 + NbdConstants.StringBytesMax + 2;
-        Require(TcpEndpoints.Count > 0 || UnixSocketPath is not null, "no TCP endpoint and no Unix socket is given");
+        Require(TcpEndpoints.Count > 0 || UnixSocketPath is not null || InheritedListeners.Count > 0, "no TCP endpoint and no Unix socket is given");
         Require(Tls?.ClientAuthorityFile is not null || Access.All(rule => rule.CertificateName is null),
             "an access rule wants a certificate, and clients are not asked for one");
         Require(ConnectionsMax > 0, $"{nameof(ConnectionsMax)} must be positive");

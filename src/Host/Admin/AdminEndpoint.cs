@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
@@ -35,10 +36,13 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly AdminGuard _guard;
     private readonly string? _socketPath;
 
-    /// <summary>Makes an endpoint that does not listen yet, for an address, a Unix socket, or both.</summary>
+    /// <summary>
+    /// Makes an endpoint that does not listen yet, for an address, a Unix socket, or both. <paramref name="inherited"/> is
+    /// one of them that listens already, and is owned from here on.
+    /// </summary>
     public AdminEndpoint(
         IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers,
-        AdminGuard? guard = null)
+        AdminGuard? guard = null, Socket? inherited = null)
     {
         _guard = guard ?? new AdminGuard(address, [], metricsToken: null);
         Address = address;
@@ -55,9 +59,13 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.MaxRequestBodySize = ControlApi.JsonBytesMax;
             if (address is not null) kestrel.Listen(address);
-            if (socketPath is not null) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
+            if (socketPath is null) return;
+            if (inherited?.AddressFamily != AddressFamily.Unix || AdminSocket.IsForOwnerOnly(socketPath)) kestrel.ListenUnixSocket(socketPath, AdminSocket.Mark);
+            else kestrel.ListenUnixSocket(socketPath);
         });
-        builder.Services.Configure<SocketTransportOptions>(static sockets => sockets.CreateBoundListenSocket = AdminSocket.Bind);
+        builder.Services.Configure<SocketTransportOptions>(
+            sockets => sockets.CreateBoundListenSocket = endpoint =>
+                IsSame(inherited, endpoint) ? inherited! : AdminSocket.Bind(endpoint));
         _app = builder.Build();
         _app.Run(AnswerAsync);
     }
@@ -79,7 +87,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         {
             await _app.StartAsync(cancellation);
         }
-        catch (Exception fault) when (fault is IOException or System.Net.Sockets.SocketException)
+        catch (Exception fault) when (fault is IOException or SocketException)
         {
             string reason = (fault.InnerException ?? fault).Message;
             throw new IOException(
@@ -104,6 +112,9 @@ internal sealed class AdminEndpoint : IAsyncDisposable
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
     }
+
+    private static bool IsSame(Socket? inherited, EndPoint endpoint) =>
+        inherited is not null && inherited.AddressFamily == AddressFamily.Unix == endpoint is UnixDomainSocketEndPoint;
 
     private Task AnswerAsync(HttpContext context)
     {

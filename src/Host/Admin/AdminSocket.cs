@@ -24,6 +24,13 @@ internal static class AdminSocket
         return next(connection);
     });
 
+    /// <summary>True for a socket file that nobody but its owner may connect to; whoever made it chose its mode.</summary>
+    public static bool IsForOwnerOnly(string path)
+    {
+        const UnixFileMode others = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
+        return File.Exists(path) && (File.GetUnixFileMode(path) & others) == 0;
+    }
+
     /// <summary>
     /// Binds a socket that Kestrel listens on. A Unix socket has its permission before it has a name; a file that a dead
     /// server left behind is replaced.

@@ -1,10 +1,12 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
 using ZeroFlow.Host.Serving;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Telemetry;
 
@@ -31,7 +33,9 @@ internal static class ServerHost
         using var pipeline = new PipelineMetrics();
         using var collector = new MetricCollector(
             meter => meter.Name is PipelineMetrics.MeterName or ProcessMetrics.MeterName);
-        using IHost host = Build(settings, pipeline, collector, output);
+
+        // First steps are for a person who has just started it, not for the journal at each start.
+        using IHost host = Build(settings, pipeline, collector, JournalStream.IsConnected ? TextWriter.Null : output);
         using OtlpExport? otlp = OtlpExport.Start(settings, pipeline, host.Services.GetRequiredService<ILoggerFactory>());
         var service = host.Services.GetRequiredService<ServeService>();
         await host.RunAsync();
@@ -48,19 +52,22 @@ internal static class ServerHost
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
         ServerLog.WriteToStandardError(builder.Logging, settings.LogsJson);
-        builder.Services.Configure<HostOptions>(options =>
-            options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
+        TimeSpan stopTime = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin;
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = stopTime);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
+        builder.Services.AddSingleton(services => new ServiceNotifier(
+            new SystemdNotifier(), WatchdogPeriod(), stopTime, TimeProvider.System, services.GetRequiredService<ILogger<ServiceNotifier>>()));
         builder.Services.AddSingleton(services =>
         {
             var loggers = services.GetRequiredService<ILoggerFactory>();
-            var state = new ServerState();
+            var state = new ServerState(services.GetRequiredService<ServiceNotifier>().Tell);
             var control = new ControlApi();
             var life = new ServerLife(
                 settings,
                 new ServerParts(settings, pipeline, new BootClock(), control, loggers),
                 new AdminEndpoint(
-                    settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers, GuardOf(settings)),
+                    settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers, GuardOf(settings),
+                    settings.Inherited.Admin),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());
@@ -69,4 +76,7 @@ internal static class ServerHost
         builder.Services.AddHostedService(services => services.GetRequiredService<ServeService>());
         return builder.Build();
     }
+
+    private static TimeSpan? WatchdogPeriod() => ServiceNotifier.WatchdogPeriod(
+        Environment.GetEnvironmentVariable("WATCHDOG_USEC"), Environment.GetEnvironmentVariable("WATCHDOG_PID"), Environment.ProcessId);
 }

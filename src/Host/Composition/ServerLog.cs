@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using ZeroFlow.Host.Systemd;
 
 namespace ZeroFlow.Host.Composition;
 
@@ -20,30 +21,31 @@ internal static class ServerLog
 
     /// <summary>
     /// One line for each event, on standard error: standard output is for what a person asked for. A line of text, or a
-    /// JSON object that has the parts of the message by their names.
+    /// JSON object that has the parts of the message by their names. As a service of systemd each line of text says how
+    /// grave it is, in the journal's own way, and leaves the time to the journal.
     /// </summary>
     public static void WriteToStandardError(ILoggingBuilder logging, bool json)
     {
-        if (json)
-        {
-            logging.AddJsonConsole(console =>
-            {
-                console.UseUtcTimestamp = true;
-                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
-            });
-        }
-        else
-        {
-            logging.AddSimpleConsole(console =>
-            {
-                console.SingleLine = true;
-                console.UseUtcTimestamp = true;
-                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-                console.ColorBehavior = LoggerColorBehavior.Disabled;
-            });
-        }
-
+        if (json) WriteObjects(logging);
+        else if (JournalStream.IsConnected) logging.AddSystemdConsole();
+        else WriteLines(logging);
         logging.Services.Configure<ConsoleLoggerOptions>(
             console => console.LogToStandardErrorThreshold = LogLevel.Trace);
     }
+
+    private static void WriteObjects(ILoggingBuilder logging) =>
+        logging.AddJsonConsole(console =>
+        {
+            console.UseUtcTimestamp = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+        });
+
+    private static void WriteLines(ILoggingBuilder logging) =>
+        logging.AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.UseUtcTimestamp = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            console.ColorBehavior = LoggerColorBehavior.Disabled;
+        });
 }

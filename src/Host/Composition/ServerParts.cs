@@ -105,6 +105,7 @@ internal sealed class ServerParts : IServerParts
         {
             TcpEndpoints = _settings.Listen is { } listen ? [listen] : [],
             UnixSocketPath = _settings.SocketPath,
+            InheritedListeners = _settings.Inherited.Nbd,
             Tls = _settings.Tls,
             Access = _settings.Access,
         };

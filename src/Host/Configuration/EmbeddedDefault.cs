@@ -1,6 +1,3 @@
-using System.Buffers.Text;
-using System.Security.Cryptography;
-
 namespace ZeroFlow.Host.Configuration;
 
 /// <summary>
@@ -11,8 +8,6 @@ internal sealed class EmbeddedDefault(string workingDirectory)
 {
     /// <summary>The export that is made in a store that has none.</summary>
     public static readonly ExportSpec FirstExport = new("disk0", 10L << 30, Pipeline.Device.DurabilityLevel.Journaled);
-
-    private const int PassphraseBytes = 32;
 
     /// <summary>The directory of everything.</summary>
     public string BaseDirectory { get; } = Path.Combine(Path.GetFullPath(workingDirectory), "zeroflow-data");
@@ -65,16 +60,9 @@ internal sealed class EmbeddedDefault(string workingDirectory)
                 + $"file back or set {PassphraseSource.Variable}.");
         }
 
-        CreatePassphrase();
+        // It must be on stable storage before the first byte that needs it.
+        PrivateFile.CreateRandom(PassphraseFile);
         return PassphraseSource.ReadFile(PassphraseFile);
-    }
-
-    // The passphrase must be on stable storage before the first byte that needs it.
-    private void CreatePassphrase()
-    {
-        Span<byte> random = stackalloc byte[PassphraseBytes];
-        RandomNumberGenerator.Fill(random);
-        PrivateFile.Create(PassphraseFile, Base64Url.EncodeToUtf8(random), overwrites: false);
     }
 
     private static void CreatePrivateDirectory(string path)

@@ -1,8 +1,13 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+
 namespace ZeroFlow.Host.Configuration;
 
 /// <summary>Small files that their owner alone may read.</summary>
 internal static class PrivateFile
 {
+    private const int RandomBytes = 32;
+
     /// <summary>
     /// The text of a file that nobody but its owner may read or write, without the line ends at its end; null when there
     /// is no such file.
@@ -32,6 +37,15 @@ internal static class PrivateFile
         {
             throw new IOException($"{what} {path} cannot be read: {fault.Message}", fault);
         }
+    }
+
+    /// <summary>Makes a file with 32 random bytes as text, for a passphrase; refuses to replace one.</summary>
+    /// <exception cref="IOException">It cannot be made, or is there.</exception>
+    public static void CreateRandom(string path)
+    {
+        Span<byte> random = stackalloc byte[RandomBytes];
+        RandomNumberGenerator.Fill(random);
+        Create(path, Base64Url.EncodeToUtf8(random), overwrites: false);
     }
 
     /// <summary>

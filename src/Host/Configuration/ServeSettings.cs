@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
@@ -17,6 +18,9 @@ internal sealed record ServeSettings
 
     /// <summary>The moment to serve the store as of, read-only; null to write it.</summary>
     public DateTimeOffset? AsOf { get; init; }
+
+    /// <summary>What a service manager listens on for us; NBD sockets are served instead of those named here.</summary>
+    public InheritedSockets Inherited { get; init; } = InheritedSockets.None;
 
     /// <summary>TCP address for NBD; null when only the socket is served.</summary>
     public required IPEndPoint? Listen { get; init; }

@@ -1,9 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
 
@@ -40,6 +42,16 @@ internal sealed class ServeSettingsReader
         return settings is not null;
     }
 
+    /// <summary>
+    /// Reads only what concerns this machine, and needs no secret for it: where the data directory is, and the budgets.
+    /// </summary>
+    public static LocalSettings ReadLocal(ServeInputs inputs, ConfigurationErrors errors)
+    {
+        var reader = new ServeSettingsReader(inputs, errors);
+        string data = reader.ReadData(new EmbeddedDefault(inputs.WorkingDirectory));
+        return new LocalSettings(data, reader.ReadTuning());
+    }
+
     private ServeSettings Read()
     {
         Setting? store = _layers.Find(SettingKeys.Store);
@@ -47,16 +59,18 @@ internal sealed class ServeSettingsReader
         string data = ReadData(embedded);
         TlsOptions? tls = new TlsSource(_layers, _inputs, _errors).Read();
         var telemetry = new TelemetrySource(_layers, _inputs, _errors);
+        var inherited = InheritedSockets.Read(_inputs.Environment, Environment.ProcessId, _errors);
         return new ServeSettings
         {
             StoreUrl = embedded?.StoreUrl ?? ReadStore(store!),
             DataDirectory = data,
             AsOf = ReadAsOf(),
-            Listen = ReadListen(out string? socketPath),
+            Inherited = inherited,
+            Listen = ReadListen(inherited, out string? socketPath),
             SocketPath = socketPath,
             Tls = tls,
             Access = new AccessSource(_layers, _errors).Read(tls),
-            AdminListen = ReadAdmin(out string? adminSocketPath),
+            AdminListen = ReadAdmin(inherited.Admin?.LocalEndPoint, out string? adminSocketPath),
             AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
             MetricsToken = ReadMetricsToken(),
@@ -102,17 +116,29 @@ internal sealed class ServeSettingsReader
         return null;
     }
 
-    private IPEndPoint? ReadListen(out string? socketPath)
+    // A socket that is handed over is often on the very address that the configuration names, and cannot be bound again.
+    private IPEndPoint? ReadListen(InheritedSockets inherited, out string? socketPath)
     {
         socketPath = ReadSocketPath(SettingKeys.Socket);
-        return IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        IPEndPoint? listen = IsSocketOnly(socketPath, SettingKeys.Listen) ? null : ReadEndpoint(SettingKeys.Listen, DefaultListen, out _);
+        if (inherited.Nbd.Count == 0) return listen;
+        socketPath = null;
+        return null;
     }
 
-    private IPEndPoint? ReadAdmin(out string? socketPath)
+    // It takes the place of the setting of its kind.
+    private IPEndPoint? ReadAdmin(EndPoint? inherited, out string? socketPath)
     {
-        socketPath = ReadSocketPath(SettingKeys.AdminSocket);
-        if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
+        string? named = ReadSocketPath(SettingKeys.AdminSocket);
+        socketPath = inherited is UnixDomainSocketEndPoint ? inherited.ToString() : named;
+        if (inherited is not IPEndPoint && IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
+        if (inherited is IPEndPoint handedOver)
+        {
+            admin = handedOver;
+            setting = new Setting(SettingKeys.AdminListen, handedOver.ToString(), "socket activation");
+        }
+
         if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadFlag(SettingKeys.AdminAllowRemote))
         {
             _errors.Add(
@@ -238,3 +264,8 @@ internal sealed class ServeSettingsReader
     private string FullPath(string path) =>
         path.Length == 0 ? path : Path.GetFullPath(path, _inputs.WorkingDirectory);
 }
+
+/// <summary>The part of a configuration that is about the machine.</summary>
+/// <param name="DataDirectory">Directory of the WAL and the disk cache, as a full path.</param>
+/// <param name="Tuning">Bounds of the engine.</param>
+internal sealed record LocalSettings(string DataDirectory, StoreOptions Tuning);

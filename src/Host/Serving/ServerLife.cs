@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Systemd;
 using ZeroFlow.Pipeline.Faults;
 
 namespace ZeroFlow.Host.Serving;
@@ -101,9 +102,11 @@ internal sealed partial class ServerLife
 
     private void Announce(IStoreEngine store, INbdEndpoint nbd)
     {
-        _state.Enter(ServerPhase.Ready, "clients can attach");
         int count = store.Exports.List().Count;
-        LogReady(_log, count, nbd.ListeningOn?.ToString() ?? _settings.SocketPath ?? "", _admin.MetricsPlace);
+        string place = nbd.ListeningOn?.ToString() ?? _settings.SocketPath
+            ?? string.Join(", ", _settings.Inherited.Nbd.Select(InheritedSockets.Describe));
+        _state.Enter(ServerPhase.Ready, $"clients can attach to {count} export(s) on {place}");
+        LogReady(_log, count, place, _admin.MetricsPlace);
         if (count == 0) LogNoExports(_log);
         if (_settings.Embedded is not { } embedded) return;
         _output.Write(FirstSteps.Describe(embedded, store.Exports.List(), nbd.ListeningOn, _admin.MetricsPlace));

@@ -17,7 +17,8 @@ internal enum ServerPhase
 }
 
 /// <summary>What the probes answer. Thread-safe.</summary>
-internal sealed class ServerState
+/// <param name="told">Called with each phase that is entered, on the thread that enters it; must not throw.</param>
+internal sealed class ServerState(Action<ServerState.Snapshot>? told = null)
 {
     private volatile Snapshot _current = new(ServerPhase.Starting, "the server is starting");
 
@@ -25,7 +26,12 @@ internal sealed class ServerState
     public Snapshot Current => _current;
 
     /// <summary>Enters a phase; <paramref name="reason"/> is shown to whoever asks the probes.</summary>
-    public void Enter(ServerPhase phase, string reason) => _current = new Snapshot(phase, reason);
+    public void Enter(ServerPhase phase, string reason)
+    {
+        var entered = new Snapshot(phase, reason);
+        _current = entered;
+        told?.Invoke(entered);
+    }
 
     /// <summary>One reading.</summary>
     internal sealed record Snapshot(ServerPhase Phase, string Reason);

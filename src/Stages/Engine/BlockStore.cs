@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages.Keys;
 using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Stages.Engine;
@@ -40,6 +41,14 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     public static Task<BlockStore> OpenAsync(
         StoreOptions options, StoreComponents parts, CancellationToken cancellation) =>
         new StoreOpening(options, parts).RunAsync(cancellation);
+
+    /// <summary>True when a store was made there before; opening that one takes its passphrase.</summary>
+    /// <exception cref="ObjectStoreException">The object store cannot be read.</exception>
+    public static async Task<bool> ExistsAsync(IObjectStore objects, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(objects);
+        return await objects.TryReadAsync(StoreRecord.ObjectKey, StoreRecord.RecordBytesMax, cancellation) is not null;
+    }
 
     /// <inheritdoc/>
     public IReadOnlyList<ExportInfo> List() => _catalog.List();

@@ -14,9 +14,9 @@ namespace ZeroFlow.Stages.Keys;
 internal sealed record StoreRecord
 {
     public const string ObjectKey = "store.json";
+    public const int RecordBytesMax = 64 * 1024;
 
     private const int FormatNow = 1;
-    private const int RecordBytesMax = 64 * 1024;
     private const string Kdf = "argon2id";
 
     public required int Format { get; init; }

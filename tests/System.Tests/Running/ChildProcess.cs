@@ -7,6 +7,7 @@ namespace ZeroFlow.SystemTests.Running;
 
 internal enum Signal
 {
+    HangUp = 1,
     Kill = 9,
     Terminate = 15,
     Continue = 18,
