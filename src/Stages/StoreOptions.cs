@@ -12,7 +12,10 @@ public sealed record StoreOptions
     /// <remarks>Bounds the published lag while the store is reachable; each interval with writes costs one PUT.</remarks>
     public TimeSpan PublishInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Tables uploaded at once.</summary>
+    /// <summary>Most tables that any writer has on their way at once: so far apart are the first and the last of them.</summary>
+    public const int UploadsInFlightMax = 64;
+
+    /// <summary>Tables uploaded at once, up to <see cref="UploadsInFlightMax"/>.</summary>
     public int UploadsInFlight { get; init; } = 6;
 
     /// <summary>Bytes of WAL that may wait for the bucket before writes are held back.</summary>

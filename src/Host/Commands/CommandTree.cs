@@ -9,7 +9,8 @@ internal static class CommandTree
     private const string Text = """
         ZeroFlow: durable block devices out of a bucket.
 
-        zeroflow serve is the server; the other commands ask a running one, over its admin address.
+        zeroflow serve is the server, and zeroflow rebuild works on the bucket of one that does not start; the other
+        commands ask a running one, over its admin address.
 
         Exit codes of those: 0 done; 1 no answer, or the server cannot; 2 wrong command line; 5 not there; 6 not possible
         now (the name is taken, clients are attached); 7 not allowed; 8 a scrub found something.
@@ -21,6 +22,7 @@ internal static class CommandTree
         var serve = new ServeCommand();
         var root = new RootCommand(Text) { serve, ExportCommands.Create(), ImageCommands.Import() };
         foreach (Command command in StoreCommands.Create()) root.Add(command);
+        root.Add(new RebuildCommand());
         root.Add(new CompletionCommand());
         root.Add(new VersionCommand());
 

@@ -37,7 +37,7 @@ internal static class TuningTable
             nameof(StoreOptions.PublishInterval), "1ms", "1h", o => o.PublishInterval,
             (o, v) => o with { PublishInterval = v }),
         Count(
-            nameof(StoreOptions.UploadsInFlight), 1, 64, o => o.UploadsInFlight,
+            nameof(StoreOptions.UploadsInFlight), 1, StoreOptions.UploadsInFlightMax, o => o.UploadsInFlight,
             (o, v) => o with { UploadsInFlight = v }),
         Size(nameof(StoreOptions.WalBytes), 4 * M, 64 * T, o => o.WalBytes, (o, v) => o with { WalBytes = v }),
         Size(

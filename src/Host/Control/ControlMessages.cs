@@ -70,6 +70,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
 [JsonSerializable(typeof(StatusView))]
 [JsonSerializable(typeof(ScrubRequest))]
 [JsonSerializable(typeof(ScrubLine))]
+[JsonSerializable(typeof(RebuildReport))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ControlJson : JsonSerializerContext;
 

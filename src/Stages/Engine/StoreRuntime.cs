@@ -275,9 +275,11 @@ internal sealed class StoreRuntime : IAsyncDisposable
         StoreState state = opened.State;
         var folder = new MapFolder(
             state.Tables, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
-        var collector = new Collector(state, uploadStore, proof, parts.Time, options, log);
+        var copies = new CheckpointCopies(uploadStore);
+        var chain = new ChainWalker(uploadStore, opened.Keys, opened.Codec, log);
+        var collector = new Collector(state, uploadStore, chain, copies, proof, parts.Time, options, log);
         var checkpointer = new Checkpointer(
-            state, _turn, folder, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
+            state, _turn, folder, copies, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
         var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
         return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time);

@@ -62,23 +62,27 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public Task OpenAsync(ILoggerFactory? loggers = null) => process.Run(async () =>
     {
         _store = await BlockStore.OpenAsync(
-            Options,
-            new StoreComponents
-            {
-                Objects = bucket,
-                WalDisk = disk,
-                Time = process.Time,
-                Entropy = new SeededEntropy(process.World),
-                Buffers = new BufferPool(4 << 20),
-                Metrics = new PipelineMetrics(),
-                Loggers = loggers ?? NullLoggerFactory.Instance,
-                Passphrase = new Passphrase("simulated"),
-                NewStoreKdf = new KdfCost(8, 1),
-            },
-            CancellationToken.None);
+            Options, Components(loggers), CancellationToken.None);
         foreach (var (name, level) in Exports)
             await _store.EnsureExportAsync(name, BlocksPerExport * BlockStamp.BlockBytes, level, CancellationToken.None);
     });
+
+    /// <summary>Instead of opening: makes the store whole again.</summary>
+    public Task<RebuildReport> RebuildAsync() =>
+        process.Run(() => StoreRebuild.RunAsync(Components(null), applies: true, CancellationToken.None));
+
+    private StoreComponents Components(ILoggerFactory? loggers) => new()
+    {
+        Objects = bucket,
+        WalDisk = disk,
+        Time = process.Time,
+        Entropy = new SeededEntropy(process.World),
+        Buffers = new BufferPool(4 << 20),
+        Metrics = new PipelineMetrics(),
+        Loggers = loggers ?? NullLoggerFactory.Instance,
+        Passphrase = new Passphrase("simulated"),
+        NewStoreKdf = new KdfCost(8, 1),
+    };
 
     public IBlockDevice Device(int export) =>
         Store.TryOpen(Exports[export].Name, out IBlockDevice? device)
