@@ -61,6 +61,13 @@ public sealed record StoreOptions
     public double SettleLiveShare { get; init; } = 0.7;
 
     /// <summary>
+    /// Bytes that may be rewritten to put together what small overwrites have scattered, as a share of the bytes that
+    /// clients wrote. Zero turns that off.
+    /// </summary>
+    /// <remarks>A larger share makes cold scans of overwritten exports need fewer requests, and writes that much more.</remarks>
+    public double MergeShare { get; init; } = 0.5;
+
+    /// <summary>
     /// How long after the last write a checkpoint is written even if there is little to it, so that the space of what
     /// was trimmed or overwritten comes back.
     /// </summary>

@@ -23,6 +23,7 @@ internal sealed partial class Checkpointer
     private readonly MapFolder _folder;
     private readonly CheckpointCopies _copies;
     private readonly Collector _collector;
+    private readonly FragmentedPages _fragmented;
     private readonly StoreKeys _keys;
     private readonly IChunkCodec _codec;
     private readonly IObjectStore _objects;
@@ -40,13 +41,14 @@ internal sealed partial class Checkpointer
     private int _failures;
 
     public Checkpointer(
-        StoreState state, CommitTurn turn, MapFolder folder, CheckpointCopies copies, Collector collector, StoreKeys keys,
-        IChunkCodec codec, IObjectStore objects, IEntropy entropy, TimeProvider time, StoreOptions options, ILogger log)
+        StoreState state, CommitTurn turn, MapFolder folder, CheckpointCopies copies, Collector collector,
+        FragmentedPages fragmented, StoreKeys keys, IChunkCodec codec, IObjectStore objects, IEntropy entropy, TimeProvider time, StoreOptions options, ILogger log)
     {
         _state = state;
         _turn = turn;
         _folder = folder;
         _copies = copies;
+        _fragmented = fragmented;
         _collector = collector;
         _tablesSince = state.TablesApplied;
         _keys = keys;
@@ -165,6 +167,7 @@ internal sealed partial class Checkpointer
         await _copies.StoreAsync(frozen.Position, _root, cancellation);
         LastStored = frozen.Position;
         _state.Install(folded);
+        _fragmented.Note(folded.Pages);
         frozen.Drop();
         _lastBytes = (2L * _root.Length) + folded.Bytes;
         LogStored(frozen.Position.ToString(), _root.Length, folded.Pages.Count, folded.Bytes);

@@ -16,6 +16,8 @@ internal sealed class MaintenanceLoop : IDisposable
     // After a failure: the bucket's own retries have already taken their time.
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(5);
 
+    private const int MergePauses = 4;
+
     private readonly WakeSignal _wake;
     private readonly Checkpointer _checkpointer;
     private readonly Collector _collector;
@@ -43,12 +45,18 @@ internal sealed class MaintenanceLoop : IDisposable
     /// <summary>Plain bytes that were settled.</summary>
     public long SettledBytes => _settler.SettledBytes;
 
+    /// <summary>Those of them that were rewritten only to lie together.</summary>
+    public long MergedBytes => _settler.MergedBytes;
+
     /// <summary>Objects that wait to be deleted.</summary>
     public int WaitingObjects => _collector.DyingCount;
 
     /// <summary>A table was committed. Called by the commit stage, which then asks for room before the next one.</summary>
-    public void TableCommitted(long objectBytes)
+    /// <param name="objectBytes">Bytes of the object.</param>
+    /// <param name="writtenBytes">Bytes in it that clients wrote.</param>
+    public void TableCommitted(long objectBytes, long writtenBytes)
     {
+        _settler.Written(writtenBytes);
         _checkpointer.TableCommitted(objectBytes);
         _wake.Wake();
     }
@@ -130,15 +138,20 @@ internal sealed class MaintenanceLoop : IDisposable
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // As long as a batch took, so long is the pause behind it: foreground work has at least half of everything, unless
-    // it outruns the settler.
+    // it outruns the settler. Merging can wait, and gets a fifth.
     private async Task<bool> TrySettleAsync(CancellationToken cancellation)
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
         long started = _time.GetTimestamp();
         SettleResult result = await SettlingAsync(() => _settler.RunAsync(cancellation));
         _settledAt = _time.GetTimestamp();
-        _settlesOn = result == SettleResult.Settled;
-        _settlePause = result == SettleResult.Settled && !_pacer.IsBehind ? _time.GetElapsedTime(started) : TimeSpan.Zero;
+        _settlesOn = result is SettleResult.Settled or SettleResult.Merged;
+        _settlePause = result switch
+        {
+            SettleResult.Settled when !_pacer.IsBehind => _time.GetElapsedTime(started),
+            SettleResult.Merged => MergePauses * _time.GetElapsedTime(started),
+            _ => TimeSpan.Zero,
+        };
         return result != SettleResult.Failed;
     }
 

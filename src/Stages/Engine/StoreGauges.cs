@@ -28,7 +28,9 @@ internal static class StoreGauges
         meter.CreateObservableGauge(
             "zeroflow.store.map.memory", () => store.MapMemoryBytes, "By", "Bytes of the maps in memory.");
         meter.CreateObservableCounter(
-            "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten to give space back.");
+            "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten, to give space back or to lie together.");
+        meter.CreateObservableCounter(
+            "zeroflow.store.merged", () => store.Space.MergedBytes, "By", "Those of the settled bytes that were rewritten only to lie together.");
         meter.CreateObservableGauge(
             "zeroflow.store.deletes.waiting", () => (long)store.Space.WaitingObjects, null,
             "Objects that wait for their grace period before they are deleted.");

@@ -152,7 +152,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
                 else (live, data) = (live + table.LiveBytes, data + table.ObjectBytes);
             }
 
-            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects);
+            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects, _maintenance.MergedBytes);
         }
     }
 
@@ -275,13 +275,14 @@ internal sealed class StoreRuntime : IAsyncDisposable
         StoreState state = opened.State;
         var folder = new MapFolder(
             state.Tables, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
+        var fragmented = new FragmentedPages(options.TableBytes);
         var copies = new CheckpointCopies(uploadStore);
         var chain = new ChainWalker(uploadStore, opened.Keys, opened.Codec, log);
         var collector = new Collector(state, uploadStore, chain, copies, proof, parts.Time, options, log);
         var checkpointer = new Checkpointer(
-            state, _turn, folder, copies, collector, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
+            state, _turn, folder, copies, collector, fragmented, opened.Keys, opened.Codec, uploadStore, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore, opened.Keys, opened.Codec);
-        var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
+        var settler = new Settler(state, _turn, _cutter, pacer, fragmented, indexes, _frames, parts.Buffers, options, log);
         return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time);
     }
 

@@ -73,6 +73,7 @@ internal sealed class Director
 
     private async Task<SimulatedServer> ReplaceAsync(SimulatedServer old, Ending ending, int host)
     {
+        if (old.Store.Space.MergedBytes > 0) _report.Add("Merged");
         Promise promise = await EndAsync(old, ending, host);
         if (old.Process.IsDead && _world.Chance(0.25)) await LoseCheckpointsAsync();
         SimulatedServer next = await OpenAsync(host);
@@ -252,8 +253,14 @@ internal sealed class Director
         };
         for (int i = _world.Random.Next(1, 5); i > 0 && !server.Store.Fatal.IsCompleted; i--)
         {
-            switch (_world.Random.Next(4))
+            switch (_world.Random.Next(5))
             {
+                case 4:
+                    _report.Add("Rest");
+                    server.ClientsRest = true;
+                    await _self.Sleep(_world.Between(15_000, 30_000));
+                    server.ClientsRest = false;
+                    break;
                 case 0:
                     _report.Add("Outage");
                     _objects.Outage = ObjectStoreErrorKind.Transient;

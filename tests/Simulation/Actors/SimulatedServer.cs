@@ -27,7 +27,7 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     // Small, so that a short run meets every bound: segments roll, tables fill, checkpoints and settling begin.
     private static readonly StoreOptions Options = new()
     {
-        TableBytes = 64 * 1024,
+        TableBytes = 128 * 1024,
         PublishInterval = TimeSpan.FromSeconds(1),
         UploadsInFlight = 3,
         WalBytes = 2 * 1024 * 1024,
@@ -41,6 +41,7 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
         CheckpointIdle = TimeSpan.FromSeconds(15),
         DeleteGrace = TimeSpan.FromSeconds(20),
         FullDiskPatience = TimeSpan.FromSeconds(5),
+        MergeShare = 2,
     };
 
     private BlockStore? _store;
@@ -50,6 +51,9 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public SimulatedWalDisk Disk => disk;
 
     public BlockStore Store => _store ?? throw new InvalidOperationException("The store is not open.");
+
+    /// <summary>While it is set the clients do nothing, so that the server comes to what it does when it has time.</summary>
+    public bool ClientsRest { get; set; }
 
     /// <summary>Set when the process slept through another's takeover: from then on it may tell nobody anything.</summary>
     public bool MustBeSilent { get; set; }
