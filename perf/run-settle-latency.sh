@@ -23,8 +23,10 @@ host=${HOST:-$work/host/zeroflow} perf=${PERF:-$work/perf/zeroflow-perf}
 
 port=$((20000 + RANDOM % 20000))
 export ZEROFLOW_PASSPHRASE=measured
+# Little memory for frames, so that reads take the same way, to the disk cache, before and after what they read is warm.
 "$host" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
   --admin "127.0.0.1:$((port + 1))" --export "disk:${size}M" --set Tuning:DeleteGrace=0s --set Tuning:CheckpointIdle=2s \
+  --set Tuning:MemoryCacheBytes=16M \
   >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 600); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done

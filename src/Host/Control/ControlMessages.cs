@@ -59,7 +59,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true,
-    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter)])]
+    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter), typeof(RebuildOutcomeConverter), typeof(CheckpointHealthConverter)])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]
 [JsonSerializable(typeof(CreateRequest))]
@@ -76,6 +76,12 @@ internal sealed partial class ControlJson : JsonSerializerContext;
 
 /// <summary>Problems by their names.</summary>
 internal sealed class ScrubProblemConverter() : JsonStringEnumConverter<ScrubProblem>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>Outcomes by their names.</summary>
+internal sealed class RebuildOutcomeConverter() : JsonStringEnumConverter<RebuildOutcome>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>States of checkpoints by their names.</summary>
+internal sealed class CheckpointHealthConverter() : JsonStringEnumConverter<CheckpointHealth>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>Kinds of faults by their names.</summary>
 internal sealed class FaultKindConverter() : JsonStringEnumConverter<FaultKind>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
