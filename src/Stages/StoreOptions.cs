@@ -12,7 +12,10 @@ public sealed record StoreOptions
     /// <remarks>Bounds the published lag while the store is reachable; each interval with writes costs one PUT.</remarks>
     public TimeSpan PublishInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Tables uploaded at once.</summary>
+    /// <summary>Most tables that any writer has on their way at once: so far apart are the first and the last of them.</summary>
+    public const int UploadsInFlightMax = 64;
+
+    /// <summary>Tables uploaded at once, up to <see cref="UploadsInFlightMax"/>.</summary>
     public int UploadsInFlight { get; init; } = 6;
 
     /// <summary>Bytes of WAL that may wait for the bucket before writes are held back.</summary>
@@ -56,6 +59,13 @@ public sealed record StoreOptions
     /// divided by it. Zero turns that off.
     /// </summary>
     public double SettleLiveShare { get; init; } = 0.7;
+
+    /// <summary>
+    /// Bytes that may be rewritten to put together what small overwrites have scattered, as a share of the bytes that
+    /// clients wrote. Zero turns that off.
+    /// </summary>
+    /// <remarks>A larger share makes cold scans of overwritten exports need fewer requests, and writes that much more.</remarks>
+    public double MergeShare { get; init; } = 0.5;
 
     /// <summary>
     /// How long after the last write a checkpoint is written even if there is little to it, so that the space of what

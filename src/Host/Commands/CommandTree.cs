@@ -9,8 +9,8 @@ internal static class CommandTree
     private const string Text = """
         ZeroFlow: durable block devices out of a bucket.
 
-        zeroflow serve is the server. init tries out a store and writes a configuration, doctor looks at the machine; the other
-        commands ask a running server, over its admin address.
+        zeroflow serve is the server. init tries out a store and writes a configuration, doctor looks at the machine, rebuild
+        works on the bucket of a server that does not start; the other commands ask a running one, over its admin address.
 
         Exit codes of those: 0 done; 1 no answer, it cannot be done, or something has to change; 2 wrong command line; 5 not there; 6 not possible
         now (the name is taken, clients are attached); 7 not allowed; 8 a scrub found something.
@@ -24,6 +24,7 @@ internal static class CommandTree
         foreach (Command command in StoreCommands.Create()) root.Add(command);
         root.Add(new InitCommand());
         root.Add(new DoctorCommand());
+        root.Add(new RebuildCommand());
         root.Add(new CompletionCommand());
         root.Add(new VersionCommand());
 

@@ -36,13 +36,29 @@ internal sealed class ServeOptions
         Description = $"JSON file with settings [default: {SettingLayers.DefaultFile} when it is there]",
     };
 
-    /// <summary>Makes the options and adds them to <paramref name="command"/>.</summary>
-    public ServeOptions(Command command)
+    /// <summary>
+    /// Makes the options and adds them to <paramref name="command"/>: all of them, or those that it takes to reach a store.
+    /// </summary>
+    public ServeOptions(Command command, bool reachesStoreOnly = false)
     {
         Add(
             "--store", SettingKeys.Store, "URL",
             "Where the data lives: file:///dir, or s3://bucket/prefix?endpoint=http://host:port&region=name"
             + "&path-style=true with the credentials of the AWS environment variables or profile files.");
+        Add(
+            "--passphrase-file", SettingKeys.PassphraseFile, "FILE",
+            $"File with the passphrase, readable by its owner only; otherwise {PassphraseSource.Variable} is used.");
+        command.Add(_config);
+        Add(
+            "--log-level", SettingKeys.LogLevel, "LEVEL",
+            "trace, debug, information, warning, error [default: information]");
+        if (!reachesStoreOnly) AddServing(command);
+
+        void Add(string name, string key, string value, string description) => AddSingle(command, name, key, value, description);
+    }
+
+    private void AddServing(Command command)
+    {
         Add("--data", SettingKeys.Data, "DIR", "Directory of the local log (wal/) and cache (cache/).");
         Add(
             "--as-of", SettingKeys.AsOf, "TIME",
@@ -74,21 +90,16 @@ internal sealed class ServeOptions
             + $"[default: {AdminToken.FileName} in the data directory]");
         command.Add(_exports);
         command.Add(_access);
-        Add(
-            "--passphrase-file", SettingKeys.PassphraseFile, "FILE",
-            $"File with the passphrase, readable by its owner only; otherwise {PassphraseSource.Variable} is used.");
-        command.Add(_config);
-        Add(
-            "--log-level", SettingKeys.LogLevel, "LEVEL",
-            "trace, debug, information, warning, error [default: information]");
         command.Add(_set);
 
-        void Add(string name, string key, string value, string description)
-        {
-            var option = new Option<string>(name) { HelpName = value, Description = description };
-            _single.Add((option, key));
-            command.Add(option);
-        }
+        void Add(string name, string key, string value, string description) => AddSingle(command, name, key, value, description);
+    }
+
+    private void AddSingle(Command command, string name, string key, string value, string description)
+    {
+        var option = new Option<string>(name) { HelpName = value, Description = description };
+        _single.Add((option, key));
+        command.Add(option);
     }
 
     /// <summary>What the command line sets; a malformed <c>--set</c> is an error.</summary>

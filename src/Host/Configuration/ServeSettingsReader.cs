@@ -52,6 +52,26 @@ internal sealed class ServeSettingsReader
         return new LocalSettings(data, reader.ReadTuning());
     }
 
+    /// <summary>Reads and checks what it takes to reach the store, for commands that do not serve it.</summary>
+    public static bool TryReadStore(
+        ServeInputs inputs, ConfigurationErrors errors, [NotNullWhen(true)] out StoreAccess? access)
+    {
+        StoreAccess read = new ServeSettingsReader(inputs, errors).ReadAccess();
+        access = errors.Any ? null : read;
+        return access is not null;
+    }
+
+    private StoreAccess ReadAccess()
+    {
+        Setting? store = _layers.Find(SettingKeys.Store);
+        EmbeddedDefault? embedded = store is null ? new EmbeddedDefault(_inputs.WorkingDirectory) : null;
+        return new StoreAccess(
+            embedded?.StoreUrl ?? ReadStore(store!),
+            new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
+            embedded,
+            ReadLogLevel());
+    }
+
     private ServeSettings Read()
     {
         Setting? store = _layers.Find(SettingKeys.Store);

@@ -37,7 +37,7 @@ internal static class TuningTable
             nameof(StoreOptions.PublishInterval), "1ms", "1h", o => o.PublishInterval,
             (o, v) => o with { PublishInterval = v }),
         Count(
-            nameof(StoreOptions.UploadsInFlight), 1, 64, o => o.UploadsInFlight,
+            nameof(StoreOptions.UploadsInFlight), 1, StoreOptions.UploadsInFlightMax, o => o.UploadsInFlight,
             (o, v) => o with { UploadsInFlight = v }),
         Size(nameof(StoreOptions.WalBytes), 4 * M, 64 * T, o => o.WalBytes, (o, v) => o with { WalBytes = v }),
         Size(
@@ -66,7 +66,8 @@ internal static class TuningTable
         Count(
             nameof(StoreOptions.CheckpointTables), 1, 100_000, o => o.CheckpointTables,
             (o, v) => o with { CheckpointTables = v }),
-        Share(),
+        Share(nameof(StoreOptions.SettleLiveShare), 0.95, o => o.SettleLiveShare, (o, v) => o with { SettleLiveShare = v }),
+        Share(nameof(StoreOptions.MergeShare), 10, o => o.MergeShare, (o, v) => o with { MergeShare = v }),
         Duration(
             nameof(StoreOptions.CheckpointIdle), "0s", "1d", o => o.CheckpointIdle,
             (o, v) => o with { CheckpointIdle = v }),
@@ -123,15 +124,16 @@ internal static class TuningTable
                     ? set(options, value)
                     : null);
 
-    private static TuningRow Share() =>
+    private static TuningRow Share(
+        string name, double max, Func<StoreOptions, double> get, Func<StoreOptions, double, StoreOptions> set) =>
         new(
-            nameof(StoreOptions.SettleLiveShare),
-            "a share from 0 to 0.95",
-            new StoreOptions().SettleLiveShare.ToString(CultureInfo.InvariantCulture),
+            name,
+            string.Create(CultureInfo.InvariantCulture, $"a share from 0 to {max}"),
+            get(new StoreOptions()).ToString(CultureInfo.InvariantCulture),
             (options, text) =>
                 double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
-                && value is >= 0 and <= 0.95
-                    ? options with { SettleLiveShare = value }
+                && value >= 0 && value <= max
+                    ? set(options, value)
                     : null);
 
     private static TuningRow ChunkBytes() =>

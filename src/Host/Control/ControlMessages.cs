@@ -68,7 +68,11 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true,
-    Converters = [typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter), typeof(RequestKindConverter), typeof(PurposeConverter)])]
+    Converters =
+    [
+        typeof(LevelConverter), typeof(ScrubProblemConverter), typeof(FaultKindConverter), typeof(RequestKindConverter),
+        typeof(PurposeConverter), typeof(RebuildOutcomeConverter), typeof(CheckpointHealthConverter),
+    ])]
 [JsonSerializable(typeof(ExportView))]
 [JsonSerializable(typeof(ExportList))]
 [JsonSerializable(typeof(CreateRequest))]
@@ -80,6 +84,7 @@ internal sealed record Problem(string Type, string Title, int Status, string Det
 [JsonSerializable(typeof(ScrubRequest))]
 [JsonSerializable(typeof(ScrubLine))]
 [JsonSerializable(typeof(TraceLine))]
+[JsonSerializable(typeof(RebuildReport))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ControlJson : JsonSerializerContext;
 
@@ -91,6 +96,12 @@ internal sealed class RequestKindConverter() : JsonStringEnumConverter<ObjectReq
 
 /// <summary>Purposes by their names.</summary>
 internal sealed class PurposeConverter() : JsonStringEnumConverter<ObjectPurpose>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>Outcomes by their names.</summary>
+internal sealed class RebuildOutcomeConverter() : JsonStringEnumConverter<RebuildOutcome>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
+
+/// <summary>States of checkpoints by their names.</summary>
+internal sealed class CheckpointHealthConverter() : JsonStringEnumConverter<CheckpointHealth>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);
 
 /// <summary>Kinds of faults by their names.</summary>
 internal sealed class FaultKindConverter() : JsonStringEnumConverter<FaultKind>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

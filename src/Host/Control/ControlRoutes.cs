@@ -82,8 +82,9 @@ internal static class ControlRoutes
             throw new BadHttpRequestException("Either sizeBytes or cloneOf must be given.");
         if (wanted.CloneOf is { } snapshot)
         {
+            bool isThere = call.Name.Length > 0 && call.Store.TryOpen(call.Name, out _);
             ExportInfo clone = await call.Store.CloneAsync(snapshot, call.Name, wanted.Level, call.Cancellation);
-            await WriteAsync(call, clone, StatusCodes.Status201Created);
+            await WriteAsync(call, clone, isThere ? StatusCodes.Status200OK : StatusCodes.Status201Created);
             return;
         }
 

@@ -17,6 +17,7 @@ namespace ZeroFlow.Pipeline.Device;
 /// </param>
 /// <param name="CompressionLevel">zstd level of what is written from now on, 0 for none; null for the store's own.</param>
 /// <param name="FormerNames">Names that it was renamed from; null for none.</param>
+/// <param name="CloneOf">The snapshot that it was cloned from, which may be gone; null when it began empty.</param>
 public sealed record ExportInfo(
     ExportId Id,
     string Name,
@@ -28,7 +29,8 @@ public sealed record ExportInfo(
     SnapshotInfo? Snapshot = null,
     bool WriteThrough = false,
     int? CompressionLevel = null,
-    FormerNames? FormerNames = null);
+    FormerNames? FormerNames = null,
+    ExportId? CloneOf = null);
 
 /// <summary>Where a snapshot comes from.</summary>
 /// <param name="Of">The export that it was taken of.</param>

@@ -30,7 +30,8 @@ internal abstract record CatalogChange
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] SnapshotOrigin? Snapshot = null,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] bool WriteThrough = false,
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Compression = null,
-        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? FormerNames = null) : CatalogChange
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? FormerNames = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] uint? CloneOf = null) : CatalogChange
     {
         public static CreateExport From(ExportInfo info) => new(
             info.Id.Value, info.Name, info.SizeBytes, info.ChunkBytes, info.Level, info.IsReadOnly,
@@ -40,7 +41,8 @@ internal abstract record CatalogChange
                 : null,
             info.WriteThrough,
             info.CompressionLevel,
-            info.FormerNames?.Names);
+            info.FormerNames?.Names,
+            info.CloneOf?.Value);
 
         public ExportInfo ToInfo() => new(
             new ExportId(Id), Name, SizeBytes, ChunkBytes, Level, IsReadOnly, Description ?? "",
@@ -49,7 +51,8 @@ internal abstract record CatalogChange
                 : null,
             WriteThrough,
             Compression,
-            Pipeline.Device.FormerNames.From(FormerNames));
+            Pipeline.Device.FormerNames.From(FormerNames),
+            CloneOf is { } cloned ? new ExportId(cloned) : null);
     }
 
     /// <summary>Where a snapshot comes from. Stands in checkpoints only: the chain says it by <see cref="CreateSnapshots"/>.</summary>
@@ -114,6 +117,7 @@ internal abstract record CatalogChange
             IsReadOnly = true,
             Description = "",
             FormerNames = null,
+            CloneOf = null,
             Snapshot = new SnapshotInfo(origin.Id, name, DateTimeOffset.FromUnixTimeMilliseconds(createdUnixMs)),
         };
     }
@@ -132,6 +136,7 @@ internal abstract record CatalogChange
             IsReadOnly = false,
             Description = "",
             Snapshot = null,
+            CloneOf = new ExportId(Of),
         };
     }
 

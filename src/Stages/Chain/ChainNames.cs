@@ -16,6 +16,10 @@ internal readonly record struct ChainPosition(uint Epoch, ulong Number) : ICompa
 
     public static bool operator >(ChainPosition a, ChainPosition b) => a.CompareTo(b) > 0;
 
+    public static bool operator >=(ChainPosition a, ChainPosition b) => a.CompareTo(b) >= 0;
+
+    public static bool operator <=(ChainPosition a, ChainPosition b) => a.CompareTo(b) <= 0;
+
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Epoch}/{Number}");
 }
 
@@ -25,6 +29,7 @@ internal static class ChainNames
     public const string ChainPrefix = "chain/";
     public const string CheckpointPrefix = "checkpoint/";
     public const string MapPrefix = "map/";
+    public const string CheckpointCopyPrefix = "root/";
 
     private const int EpochDigits = 10;
     private const int NumberDigits = 16;
@@ -35,6 +40,10 @@ internal static class ChainNames
     public static string Checkpoint(ChainPosition at) =>
         string.Create(CultureInfo.InvariantCulture, $"{CheckpointPrefix}{at.Epoch:D10}-{at.Number:D16}");
 
+    /// <summary>The second copy of a checkpoint, byte for byte.</summary>
+    public static string CheckpointCopy(ChainPosition at) =>
+        string.Create(CultureInfo.InvariantCulture, $"{CheckpointCopyPrefix}{at.Epoch:D10}-{at.Number:D16}");
+
     /// <summary>An object with pages of the map: the writer of an epoch numbers its own.</summary>
     public static string MapPages(ChainPosition at) =>
         string.Create(CultureInfo.InvariantCulture, $"{MapPrefix}{at.Epoch:D10}/{at.Number:D16}");
@@ -44,6 +53,8 @@ internal static class ChainNames
     public static bool TryParseTable(string key, out ChainPosition at) => TryParse(key, ChainPrefix, '/', out at);
 
     public static bool TryParseCheckpoint(string key, out ChainPosition at) => TryParse(key, CheckpointPrefix, '-', out at);
+
+    public static bool TryParseCheckpointCopy(string key, out ChainPosition at) => TryParse(key, CheckpointCopyPrefix, '-', out at);
 
     private static bool TryParse(string key, string prefix, char separator, out ChainPosition at)
     {

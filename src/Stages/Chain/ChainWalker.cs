@@ -38,15 +38,23 @@ internal sealed partial class ChainWalker
     public TableReader Reader => _reader;
 
     /// <summary>Walks to the end of the chain as a listing shows it.</summary>
+    /// <exception cref="StorageFaultException">
+    /// Something that the walk needs was lost (kind Corrupt): what it found is not all that was committed.
+    /// </exception>
     public async Task<StoreState> WalkAsync(CancellationToken cancellation)
     {
+        ChainPosition? before = null;
         for (int attempt = 1; ; attempt++)
         {
             StoreState state = await LoadNewestCheckpointAsync(cancellation);
             try
             {
-                await ApplyListedAsync(state, cancellation);
-                return state;
+                if (await FollowAsync(state, cancellation) is not { } loss) return state;
+
+                // A listing is of no one moment: what a living writer did meanwhile leads on when it is walked again.
+                if (before == state.Position || attempt == RestartsMax) throw Lost(loss);
+                before = state.Position;
+                LogOvertaken(state.Position.ToString(), loss);
             }
             catch (ObjectStoreException gone) when (gone.Kind == ObjectStoreErrorKind.ObjectMissing && attempt < RestartsMax)
             {
@@ -55,12 +63,22 @@ internal sealed partial class ChainWalker
         }
     }
 
+    /// <summary>Applies what the chain has behind a state.</summary>
+    /// <returns>What shows that the chain went on behind the place where the walk ended; null when nothing does.</returns>
+    public async Task<string?> FollowAsync(StoreState state, CancellationToken cancellation)
+    {
+        var seen = new ChainSightings();
+        await ApplyListedAsync(state, seen, cancellation);
+        return seen.WhatShowsMoreThan(state.Position) ??
+               (state.StartedFrom == default ? await FindPagesBehindAsync(state, cancellation) : null);
+    }
+
     /// <summary>Walks to the last table that was made by a moment. Writes nothing, and needs no writer.</summary>
     /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
         StoreState state = await LoadCheckpointAsync(asOf, cancellation);
-        bool isPast = await ApplyListedAsync(state, cancellation, asOf.ToUnixTimeMilliseconds());
+        bool isPast = await ApplyListedAsync(state, new ChainSightings(), cancellation, asOf.ToUnixTimeMilliseconds());
 
         // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
         // as only what lies behind a checkpoint is.
@@ -93,7 +111,11 @@ internal sealed partial class ChainWalker
     {
         for (int attempt = 1; ; attempt++)
         {
-            if (await FindNewestCheckpointAsync(cancellation) is not { } at) return new StoreState(_keys.StoreId, _codec);
+            // In this order: a copy is stored after its checkpoint.
+            ChainPosition? copied = await FindNewestCopyAsync(cancellation);
+            ChainPosition? newest = await FindNewestCheckpointAsync(cancellation);
+            if (copied is { } copy && !(newest >= copy)) throw Lost($"there is a copy of a checkpoint at {copy}, and no such checkpoint");
+            if (newest is not { } at) return new StoreState(_keys.StoreId, _codec);
             byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
             if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
 
@@ -102,6 +124,52 @@ internal sealed partial class ChainWalker
                 throw StorageFaultException.Corrupt($"The checkpoint {at} is listed in {_objects.Location} but cannot be read.");
         }
     }
+
+    /// <summary>Reads the second copy of the newest checkpoint. What is wrong with it; null for nothing.</summary>
+    /// <exception cref="StorageFaultException">It does not open.</exception>
+    public async Task<string?> CheckCopyAsync(CancellationToken cancellation)
+    {
+        ChainPosition? newest = await FindNewestCheckpointAsync(cancellation);
+        if (newest is not { } at) return null;
+        if (await FindNewestCopyAsync(cancellation) is not { } copied || copied < at) return $"The checkpoint {at} has no second copy.";
+        byte[]? body = await _objects.TryReadAsync(ChainNames.CheckpointCopy(copied), Checkpoint.BytesMax, cancellation);
+        if (body is null) return $"The second copy of the checkpoint {copied} is listed and cannot be read.";
+        Checkpoint.Decode(body, copied, _keys, _codec);
+        return null;
+    }
+
+    private async Task<ChainPosition?> FindNewestCopyAsync(CancellationToken cancellation)
+    {
+        ChainPosition? newest = null;
+        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointCopyPrefix, null, cancellation))
+        {
+            if (ChainNames.TryParseCheckpointCopy(entry.Key, out ChainPosition at) && !(newest >= at)) newest = at;
+        }
+
+        return newest;
+    }
+
+    // Pages of the map are made for a checkpoint. Without one, they are left of the first that ever was begun, as of a
+    // table that is there; unless checkpoints, and the tables that they made superfluous, are gone.
+    private async Task<string?> FindPagesBehindAsync(StoreState state, CancellationToken cancellation)
+    {
+        string? last = null;
+        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.MapPrefix, null, cancellation))
+        {
+            if (ChainNames.TryParseMapPages(entry.Key, out _)) last = entry.Key;
+        }
+
+        if (last is null) return null;
+        byte[] head = new byte[TableIdentity.Bytes];
+        await _objects.ReadRangeAsync(last, 0, head, cancellation);
+        return TableIdentity.TryRead(head, out TableIdentity? identity) == ParseResult.Ok && identity!.LastSequence > state.LastSequence
+            ? $"{last} was made as of sequence {identity.LastSequence}, and without a checkpoint the chain can be read up to {state.LastSequence} only"
+            : null;
+    }
+
+    private StorageFaultException Lost(string evidence) => StorageFaultException.Corrupt(
+        $"The store in {_objects.Location} was not opened, because objects are missing in it: {evidence}. Nothing was " +
+        "changed. 'zeroflow rebuild' says what is missing, and restores checkpoints from their copies.");
 
     private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
@@ -141,7 +209,8 @@ internal sealed partial class ChainWalker
         $"The store in {_objects.Location} does not keep what it was at {asOf:u} any more: it reaches back as far as the tuning key Retention says.");
 
     // True when it stopped at something that was made later than the given time.
-    private async Task<bool> ApplyListedAsync(StoreState state, CancellationToken cancellation, long untilUnixMs = long.MaxValue)
+    private async Task<bool> ApplyListedAsync(
+        StoreState state, ChainSightings seen, CancellationToken cancellation, long untilUnixMs = long.MaxValue)
     {
         string after = ChainNames.Table(state.Position);
         var window = new Queue<(ChainPosition At, Task<ChainObject> Read)>();
@@ -156,6 +225,8 @@ internal sealed partial class ChainWalker
                     LogForeign(entry.Key);
                     continue;
                 }
+
+                seen.Add(at, entry.SizeBytes);
 
                 // Only what can follow is read: the next number, or the first of the next epoch.
                 if (at != predicted && at != predicted.NextEpoch.NextNumber) continue;

@@ -9,8 +9,17 @@ using ZeroFlow.Stages.Tables;
 
 namespace ZeroFlow.Stages.Chain;
 
+/// <summary>What reading all data of a page takes.</summary>
+/// <param name="Gets">Ranged GETs of a scan that reads <see cref="ScanBytes"/> at a time, with nothing cached.</param>
+/// <param name="Bytes">Bytes of data.</param>
+internal readonly record struct PageShape(int Gets, long Bytes)
+{
+    /// <summary>What a scan has under way at a time, about.</summary>
+    public const int ScanBytes = 1024 * 1024;
+}
+
 /// <summary>A new version of a page: where it is, and what it says if it was in memory before.</summary>
-internal readonly record struct FoldedPage(SlotBase Slot, Fragment Place, MapPage? Resident);
+internal readonly record struct FoldedPage(SlotBase Slot, Fragment Place, MapPage? Resident, PageShape Shape);
 
 /// <summary>What folding a frozen state has made.</summary>
 /// <param name="Pages">The new pages, whose objects are in the bucket.</param>
@@ -36,6 +45,8 @@ internal sealed class MapFolder
     // Released pages that are in memory at once: a few MiB, in few requests.
     private const int PagesReadAtOnce = 256;
 
+    private static readonly FrameReaderOptions s_reading = new();
+
     private readonly TableRegistry _tables;
     private readonly StoreKeys _keys;
     private readonly IChunkCodec _codec;
@@ -45,6 +56,7 @@ internal sealed class MapFolder
     private readonly BufferPool _buffers;
     private readonly FrameDiskCache? _diskCache;
     private readonly List<MapPiece> _pieces = [];
+    private readonly List<FrameRef> _frames = [];
     private ulong _lastNumber;
 
     public MapFolder(
@@ -78,14 +90,14 @@ internal sealed class MapFolder
                 await FoldAsync(slot, isLast, live, cancellation);
                 if (_pieces.Count == 0)
                 {
-                    pages.Add(new FoldedPage(slot, default, null));
+                    pages.Add(new FoldedPage(slot, default, null, default));
                     continue;
                 }
 
                 int plainBytes = _pieces.Count * MapPiece.Bytes;
                 if (writer is not null && !writer.HasRoomFor(plainBytes)) bytes += await EndObjectAsync(writer);
                 if (writer?.HasRoomFor(plainBytes) != true) writer = NewObject(state, plainBytes);
-                writer.Add(slot, CollectionsMarshal.AsSpan(_pieces));
+                writer.Add(slot, CollectionsMarshal.AsSpan(_pieces), Measure());
             }
 
             if (writer is not null) bytes += await EndObjectAsync(writer);
@@ -142,6 +154,36 @@ internal sealed class MapFolder
         {
             lease?.Release();
         }
+    }
+
+    // How a scan would fetch the pieces of the page that was folded last.
+    private PageShape Measure()
+    {
+        long bytes = 0;
+        int gets = 0;
+        uint end = 0;
+        _frames.Clear();
+        foreach (ref readonly MapPiece piece in CollectionsMarshal.AsSpan(_pieces))
+        {
+            if (piece.Start >= end)
+            {
+                gets += CountGets();
+                end = (piece.Start / PageShape.ScanBytes + 1) * PageShape.ScanBytes;
+            }
+
+            bytes += piece.Length;
+            _frames.Add(piece.Fragment.ToFrame(default, 0));
+        }
+
+        return new PageShape(gets + CountGets(), bytes);
+    }
+
+    private int CountGets()
+    {
+        _frames.Sort(static (a, b) => FrameRuns.Compare(a, b));
+        int gets = FrameRuns.Split(CollectionsMarshal.AsSpan(_frames), s_reading.GapBytesMax, s_reading.RunBytesMax).Count;
+        _frames.Clear();
+        return gets;
     }
 
     private static async Task DiscountAsync(

@@ -51,7 +51,7 @@ internal sealed class MapObjectWriter : IDisposable
         !_isDisposed && _body.Length - ObjectBytes >= pageBytes + FrameSealer.TagBytes;
 
     /// <summary>Adds the new page of a slot. It stays in memory if the older version was there.</summary>
-    public void Add(SlotBase slot, ReadOnlySpan<MapPiece> pieces)
+    public void Add(SlotBase slot, ReadOnlySpan<MapPiece> pieces, PageShape shape)
     {
         ReadOnlySpan<byte> plain = MapPage.Encode(pieces);
         MapPage? resident = slot.Stored?.Resident is null ? null : new MapPage(pieces.ToArray());
@@ -67,7 +67,7 @@ internal sealed class MapObjectWriter : IDisposable
         int sealedBytes = encoded + FrameSealer.TagBytes;
         var entry = new TableEntry(TableEntryKind.Frame, encoding, slot.Family.Id, slot.Start, plain.Length, sealedBytes);
         _sealer.Seal(_pages.Count, entry, room[..sealedBytes]);
-        _pages.Add((new FoldedPage(slot, default, resident), ObjectBytes, sealedBytes, encoding, plain.Length));
+        _pages.Add((new FoldedPage(slot, default, resident, shape), ObjectBytes, sealedBytes, encoding, plain.Length));
         ObjectBytes += sealedBytes;
         PlainBytes += plain.Length;
     }

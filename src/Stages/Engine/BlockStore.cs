@@ -124,7 +124,8 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
 
     /// <summary>
     /// Makes a writable export that begins as a snapshot is, at no cost in data. From then on neither knows the other.
-    /// Completes once it is published, and can be opened.
+    /// Completes once it is published, and can be opened. An export of that name which was cloned from the very same
+    /// snapshot, and has the level, is what is asked for.
     /// </summary>
     /// <param name="snapshot">The snapshot, as <c>export@snapshot</c>.</param>
     /// <param name="name">The new export.</param>

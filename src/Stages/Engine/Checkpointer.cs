@@ -21,7 +21,9 @@ internal sealed partial class Checkpointer
     private readonly StoreState _state;
     private readonly CommitTurn _turn;
     private readonly MapFolder _folder;
+    private readonly CheckpointCopies _copies;
     private readonly Collector _collector;
+    private readonly FragmentedPages _fragmented;
     private readonly StoreKeys _keys;
     private readonly IChunkCodec _codec;
     private readonly IObjectStore _objects;
@@ -39,12 +41,14 @@ internal sealed partial class Checkpointer
     private int _failures;
 
     public Checkpointer(
-        StoreState state, CommitTurn turn, MapFolder folder, Collector collector, StoreKeys keys, IChunkCodec codec,
-        IObjectStore objects, IEntropy entropy, TimeProvider time, StoreOptions options, ILogger log)
+        StoreState state, CommitTurn turn, MapFolder folder, CheckpointCopies copies, Collector collector,
+        FragmentedPages fragmented, StoreKeys keys, IChunkCodec codec, IObjectStore objects, IEntropy entropy, TimeProvider time, StoreOptions options, ILogger log)
     {
         _state = state;
         _turn = turn;
         _folder = folder;
+        _copies = copies;
+        _fragmented = fragmented;
         _collector = collector;
         _tablesSince = state.TablesApplied;
         _keys = keys;
@@ -160,10 +164,12 @@ internal sealed partial class Checkpointer
 
         // A name that exists is this writer's own, from an attempt whose reply was lost: positions are never reused.
         await _objects.TryCreateAsync(ChainNames.Checkpoint(frozen.Position), _root, cancellation);
+        await _copies.StoreAsync(frozen.Position, _root, cancellation);
         LastStored = frozen.Position;
         _state.Install(folded);
+        _fragmented.Note(folded.Pages);
         frozen.Drop();
-        _lastBytes = _root.Length + folded.Bytes;
+        _lastBytes = (2L * _root.Length) + folded.Bytes;
         LogStored(frozen.Position.ToString(), _root.Length, folded.Pages.Count, folded.Bytes);
         _frozen = null;
         _folded = null;

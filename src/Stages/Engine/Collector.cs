@@ -22,6 +22,8 @@ internal sealed partial class Collector
 
     private readonly StoreState _state;
     private readonly IObjectStore _objects;
+    private readonly ChainWalker _chain;
+    private readonly CheckpointCopies _copies;
     private readonly OwnershipProof _proof;
     private readonly TimeProvider _time;
     private readonly StoreOptions _options;
@@ -31,10 +33,14 @@ internal sealed partial class Collector
     private readonly Dictionary<ChainPosition, DateTimeOffset> _checkpointTimes = [];
     private bool _checkpointsAreDue;
     private bool _hasSwept;
+    private bool _isCopied;
 
     public Collector(
-        StoreState state, IObjectStore objects, OwnershipProof proof, TimeProvider time, StoreOptions options, ILogger log)
+        StoreState state, IObjectStore objects, ChainWalker chain, CheckpointCopies copies, OwnershipProof proof, TimeProvider time,
+        StoreOptions options, ILogger log)
     {
+        _chain = chain;
+        _copies = copies;
         _proof = proof;
         _state = state;
         _objects = objects;
@@ -81,8 +87,9 @@ internal sealed partial class Collector
     {
         try
         {
-            await RunAsync(cancellation);
-            return true;
+            if (await RunAsync(cancellation)) return true;
+            LogNoCopy();
+            return false;
         }
         catch (ObjectStoreException fault)
         {
@@ -91,8 +98,10 @@ internal sealed partial class Collector
         }
     }
 
-    private async Task RunAsync(CancellationToken cancellation)
+    // False when everything has to wait for a checkpoint that is there twice.
+    private async Task<bool> RunAsync(CancellationToken cancellation)
     {
+        if (!_isCopied && !(_isCopied = await _copies.TryEnsureAsync(_state.StartedFrom, cancellation))) return false;
         if (_checkpointsAreDue)
         {
             await DeleteOldCheckpointsAsync(cancellation);
@@ -107,6 +116,8 @@ internal sealed partial class Collector
             await _objects.DeleteAsync(orphan.Key, cancellation);
             _orphans.Dequeue();
         }
+
+        return true;
     }
 
     private void DoomTheDead(Func<int, bool> isCounted)
@@ -132,11 +143,8 @@ internal sealed partial class Collector
 
     private async Task DeleteOldCheckpointsAsync(CancellationToken cancellation)
     {
-        var found = new List<ChainPosition>();
-        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointPrefix, null, cancellation))
-        {
-            if (ChainNames.TryParseCheckpoint(entry.Key, out ChainPosition at)) found.Add(at);
-        }
+        await _copies.DropOldAsync(cancellation);
+        List<ChainPosition> found = await _chain.ListCheckpointsAsync(cancellation);
 
         // Every moment that is retained needs the last checkpoint before it.
         found.Sort();
@@ -213,6 +221,9 @@ internal sealed partial class Collector
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Objects that nothing needs any more could not be deleted; it will be tried again.")]
     private partial void LogFailed(Exception fault);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The checkpoint that the store was opened from is gone from the bucket. Nothing is deleted until the next one is stored.")]
+    private partial void LogNoCopy();
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Table {Key} was counted dead but has {Bytes} live bytes; it is kept. Run zeroflow scrub --repair, and report it: this should not happen.")]
     private partial void LogRevived(string key, long bytes);

@@ -89,7 +89,7 @@ internal sealed class CommitStage
 
         KeepInDiskCache(draft, ordinal);
         draft.Settled?.MarkCommitted();
-        _maintenance.TableCommitted(draft.BodyBytes);
+        _maintenance.TableCommitted(draft.BodyBytes, draft.Settled is null ? draft.PlainBytes : 0);
     }
 
     private static TableInfo ToTableInfo(TableDraft draft) => new()

@@ -26,6 +26,7 @@ internal sealed partial class ExportCatalog : IDisposable
 
     // Names of what is journaled and not published yet.
     private readonly HashSet<string> _pending = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, PendingClone> _clones = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _turn = new(1);
     private uint _lastId;
 
@@ -204,18 +205,36 @@ internal sealed partial class ExportCatalog : IDisposable
         string snapshot, string name, DurabilityLevel? level, CancellationToken cancellation)
     {
         ExportRules.CheckName(name);
-        ExportInfo clone;
+        PendingClone clone;
         using (await TakeTurnAsync(cancellation))
         {
             ExportInfo origin = RequireSnapshot(snapshot).Info;
-            RequireFree(name);
-            var change = new CatalogChange.CreateClone(++_lastId, name, origin.Id.Value, level ?? origin.Level);
-            clone = change.ToInfo(origin);
-            await JournalPendingAsync(change, [name], cancellation);
+            if (FindClone(name, origin.Id, level) is not { } same)
+            {
+                RequireFree(name);
+                var change = new CatalogChange.CreateClone(++_lastId, name, origin.Id.Value, level ?? origin.Level);
+                await JournalPendingAsync(change, [name], cancellation);
+                ExportInfo made = change.ToInfo(origin);
+                same = new PendingClone(made, OpenPublishedAsync([made], CancellationToken.None));
+                _clones[name] = same;
+            }
+
+            clone = same;
         }
 
-        await OpenPublishedAsync([clone], cancellation);
-        return clone;
+        // Goes on when the caller gives up: what is journaled takes effect all the same.
+        await clone.Opened.WaitAsync(cancellation);
+        _clones.TryRemove(KeyValuePair.Create(name, clone));
+        return clone.Info;
+    }
+
+    // Asked for again, by who gave up waiting or lost the answer: it is there, or on its way.
+    private PendingClone? FindClone(string name, ExportId origin, DurabilityLevel? level)
+    {
+        PendingClone? found = _byName.TryGetValue(name, out ExportDevice? open)
+            ? new PendingClone(open.Info, Task.CompletedTask)
+            : _clones.GetValueOrDefault(name) is { Opened.IsCompleted: false } pending ? pending : null;
+        return found?.Info.CloneOf == origin && (level ?? found.Info.Level) == found.Info.Level ? found : null;
     }
 
     public async Task<ExportInfo> RollBackAsync(string snapshot, bool force, CancellationToken cancellation)
@@ -358,6 +377,8 @@ internal sealed partial class ExportCatalog : IDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The export '{Name}' that is configured is not made: it was renamed to '{Now}'. Configure that name, or create '{Name}' explicitly.")]
     private partial void LogRenamed(string name, string now);
+
+    private sealed record PendingClone(ExportInfo Info, Task Opened);
 
     private readonly struct Turn(SemaphoreSlim turn) : IDisposable
     {

@@ -17,6 +17,8 @@ internal readonly record struct LivePiece(ExportId Family, ExportId[] Maps, Bloc
 /// </summary>
 internal sealed class LiveFinder(StoreState state)
 {
+    private const int AnyTable = 0;
+
     private readonly List<LivePiece> _pieces = [];
     private readonly List<CommittedHit> _hits = [];
 
@@ -32,6 +34,21 @@ internal sealed class LiveFinder(StoreState state)
             CommittedExport[] members = [.. family];
             foreach (IGrouping<long, WrittenRange> page in own.GroupBy(static entry => entry.Range.Offset / MapPage.Span).OrderBy(static page => page.Key))
                 await FindInPageAsync(members, page.Key, [.. page], cancellation);
+            _pieces.Sort(first, _pieces.Count - first, Order);
+        }
+
+        return _pieces;
+    }
+
+    /// <summary>Everything in the given pages, page by page; within a page sorted in the same way.</summary>
+    public async Task<List<LivePiece>> FindAsync(IReadOnlyList<PageOfFamily> pages, CancellationToken cancellation)
+    {
+        ILookup<MapFamily, CommittedExport> byFamily = state.Exports.ToLookup(static export => export.Map.Family);
+        foreach (PageOfFamily page in pages)
+        {
+            int first = _pieces.Count;
+            var whole = new WrittenRange(AnyTable, default, new BlockRange(page.Page * MapPage.Span, MapPage.Span));
+            await FindInPageAsync([.. byFamily[page.Family]], page.Page, [whole], cancellation);
             _pieces.Sort(first, _pieces.Count - first, Order);
         }
 
@@ -62,7 +79,7 @@ internal sealed class LiveFinder(StoreState state)
                 await speaker.Map.CollectAsync(range, _hits, cursor, cancellation);
                 foreach (CommittedHit hit in _hits)
                 {
-                    if (hit.Frame is { } frame && frame.Key.Table == entry.Ordinal) found.Add((speaker, hit.Range, frame));
+                    if (hit.Frame is { } frame && (entry.Ordinal == AnyTable || frame.Key.Table == entry.Ordinal)) found.Add((speaker, hit.Range, frame));
                 }
             }
         }

@@ -17,6 +17,8 @@ internal sealed class MaintenanceLoop : IDisposable
     // After a failure: the bucket's own retries have already taken their time.
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(5);
 
+    private const int MergePauses = 4;
+
     private readonly WakeSignal _wake;
     private readonly Checkpointer _checkpointer;
     private readonly Collector _collector;
@@ -49,12 +51,18 @@ internal sealed class MaintenanceLoop : IDisposable
     /// <summary>Plain bytes that were settled.</summary>
     public long SettledBytes => _settler.SettledBytes;
 
+    /// <summary>Those of them that were rewritten only to lie together.</summary>
+    public long MergedBytes => _settler.MergedBytes;
+
     /// <summary>Objects that wait to be deleted.</summary>
     public int WaitingObjects => _collector.DyingCount;
 
     /// <summary>A table was committed. Called by the commit stage, which then asks for room before the next one.</summary>
-    public void TableCommitted(long objectBytes)
+    /// <param name="objectBytes">Bytes of the object.</param>
+    /// <param name="writtenBytes">Bytes in it that clients wrote.</param>
+    public void TableCommitted(long objectBytes, long writtenBytes)
     {
+        _settler.Written(writtenBytes);
         _checkpointer.TableCommitted(objectBytes);
         _wake.Wake();
     }
@@ -140,7 +148,7 @@ internal sealed class MaintenanceLoop : IDisposable
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // As long as a batch took, so long is the pause behind it: foreground work has at least half of everything, unless
-    // it outruns the settler.
+    // it outruns the settler. Merging can wait, and gets a fifth.
     private async Task<bool> TrySettleAsync(CancellationToken cancellation)
     {
         if (SettlePauseLeft > TimeSpan.Zero) return true;
@@ -148,7 +156,7 @@ internal sealed class MaintenanceLoop : IDisposable
         long before = _settler.SettledBytes;
         SettleResult result = await SettlingAsync(() => _settler.RunAsync(cancellation));
         _settledAt = _time.GetTimestamp();
-        _settlesOn = result == SettleResult.Settled;
+        _settlesOn = result is SettleResult.Settled or SettleResult.Merged;
         if (_settlesOn)
         {
             // Only batches that came of it: most turns find nothing to do.
@@ -156,7 +164,12 @@ internal sealed class MaintenanceLoop : IDisposable
             _settleMeter.End(_settler.SettledBytes - before, _time.GetElapsedTime(started));
         }
 
-        _settlePause = result == SettleResult.Settled && !_pacer.IsBehind ? _time.GetElapsedTime(started) : TimeSpan.Zero;
+        _settlePause = result switch
+        {
+            SettleResult.Settled when !_pacer.IsBehind => _time.GetElapsedTime(started),
+            SettleResult.Merged => MergePauses * _time.GetElapsedTime(started),
+            _ => TimeSpan.Zero,
+        };
         return result != SettleResult.Failed;
     }
 

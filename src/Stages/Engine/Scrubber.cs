@@ -70,6 +70,22 @@ internal sealed class Scrubber(
         {
             Add(ScrubProblem.BrokenChain, ChainNames.ChainPrefix, fault.Message, []);
         }
+
+        await CheckCopyAsync(cancellation);
+    }
+
+    // One that is being stored while it is looked for is there when it is looked for between checkpoints.
+    private async Task CheckCopyAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            if (await maintenance.BetweenAsync(() => walker.CheckCopyAsync(cancellation), cancellation) is { } lack)
+                Add(ScrubProblem.BrokenChain, ChainNames.CheckpointCopyPrefix, lack, []);
+        }
+        catch (Exception fault) when (IsDamage(fault))
+        {
+            Add(ScrubProblem.BrokenChain, ChainNames.CheckpointCopyPrefix, fault.Message, []);
+        }
     }
 
     // False when the counts could not be compared.

@@ -3,6 +3,7 @@ using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Map;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.Stages.Reading;
 using ZeroFlow.Stages.Tables;
@@ -18,18 +19,23 @@ internal enum SettleResult
     /// <summary>A batch was committed.</summary>
     Settled,
 
+    /// <summary>A batch was committed that gives no space back, but puts together what is read together.</summary>
+    Merged,
+
     /// <summary>It could not be read, or the store stopped taking tables.</summary>
     Failed,
 }
 
 /// <summary>
-/// (10) settle: rewrites what still lives in tables that are mostly dead, so that they can go. The new tables take the
-/// way of all tables, and commit with "only if still current": whatever was written in the meantime wins.
+/// (10) settle: rewrites what still lives in tables that are mostly dead, so that they can go; and where that is not
+/// needed, pages whose data is in many pieces, so that a scan takes few GETs. The new tables take the way of all tables, and commit with "only if still current": whatever was written in the meantime wins.
 /// </summary>
 /// <remarks>
 /// <para>Greedy cleaning, as log-structured stores do it (Rosenblum and Ousterhout 1992): only while the store as a
 /// whole holds less live bytes than its target share, and the emptiest tables first, which move the fewest bytes for
 /// the space they give back.</para>
+/// <para>Merging moves bytes that would not have to move, so it has a budget: a share of what clients wrote. It takes the
+/// pages that need the most GETs for their bytes, and leaves those alone that have changed since the last checkpoint.</para>
 /// <para>Live pieces are sorted by export and offset, and neighbours become one frame: a settled stretch is one ranged
 /// GET. Used by the maintenance loop alone; one batch is under way at a time, so foreground work waits for at most one
 /// table in front of it.</para>
@@ -43,10 +49,14 @@ internal sealed partial class Settler
     private const int TablesMax = 64;
     private const int EntriesMax = 256 * 1024;
 
+    // Fragmented pages that one batch looks at: those that are being written are passed over.
+    private const int PagesMax = 1024;
+
     private readonly StoreState _state;
     private readonly CommitTurn _turn;
     private readonly CutStage _cutter;
     private readonly SettlePacer _pacer;
+    private readonly FragmentedPages _fragmented;
     private readonly TableReader _indexes;
     private readonly FrameReader _frames;
     private readonly BufferPool _buffers;
@@ -56,15 +66,18 @@ internal sealed partial class Settler
     // Moved since the last checkpoint: their counts do not show it yet.
     private readonly HashSet<int> _moved = [];
     private long _settledBytes;
+    private long _mergedBytes;
+    private long _writtenBytes;
 
     public Settler(
-        StoreState state, CommitTurn turn, CutStage cutter, SettlePacer pacer, TableReader indexes, FrameReader frames, BufferPool buffers,
-        StoreOptions options, ILogger log)
+        StoreState state, CommitTurn turn, CutStage cutter, SettlePacer pacer, FragmentedPages fragmented, TableReader indexes,
+        FrameReader frames, BufferPool buffers, StoreOptions options, ILogger log)
     {
         _state = state;
         _turn = turn;
         _cutter = cutter;
         _pacer = pacer;
+        _fragmented = fragmented;
         _indexes = indexes;
         _frames = frames;
         _buffers = buffers;
@@ -74,6 +87,12 @@ internal sealed partial class Settler
 
     /// <summary>Plain bytes that were rewritten.</summary>
     public long SettledBytes => Volatile.Read(ref _settledBytes);
+
+    /// <summary>Those of them that were rewritten only to lie together.</summary>
+    public long MergedBytes => Volatile.Read(ref _mergedBytes);
+
+    /// <summary>Counts what clients wrote: merging may rewrite a share of it. Called by the commit stage.</summary>
+    public void Written(long bytes) => Interlocked.Add(ref _writtenBytes, bytes);
 
     /// <summary>A checkpoint is installed: the counts are true again.</summary>
     public void CheckpointStored() => _moved.Clear();
@@ -124,7 +143,7 @@ internal sealed partial class Settler
     private async Task<SettleResult> SettleAsync(CancellationToken cancellation)
     {
         List<(int Ordinal, TableInfo Table)> sparse = ChooseTables();
-        if (sparse.Count == 0) return SettleResult.Nothing;
+        if (sparse.Count == 0) return await MergeAsync(cancellation);
 
         // Nothing freezes the state until the batch is committed: this loop is the only one that could.
         ChainPosition asOf;
@@ -141,6 +160,44 @@ internal sealed partial class Settler
         if (!await RewriteAsync(pieces, asOf, cancellation)) return SettleResult.Failed;
         foreach (var (ordinal, _) in sparse[..looked]) _moved.Add(ordinal);
         return SettleResult.Settled;
+    }
+
+    private async Task<SettleResult> MergeAsync(CancellationToken cancellation)
+    {
+        List<PageOfFamily> pages = ChoosePages();
+        if (pages.Count == 0) return SettleResult.Nothing;
+        ChainPosition asOf;
+        using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
+        foreach (PageOfFamily page in pages) _fragmented.Take(page);
+        List<LivePiece> pieces = await new LiveFinder(_state).FindAsync(pages, cancellation);
+        Interlocked.Add(ref _mergedBytes, pieces.Sum(static piece => piece.Range.Length));
+        return await RewriteAsync(pieces, asOf, cancellation) ? SettleResult.Merged : SettleResult.Failed;
+    }
+
+    // The worst pages that together fill about one table, within what may be spent.
+    private List<PageOfFamily> ChoosePages()
+    {
+        long left = (long)(Volatile.Read(ref _writtenBytes) * _options.MergeShare) - _mergedBytes;
+        var chosen = new List<PageOfFamily>();
+        if (left <= 0) return chosen;
+        ILookup<MapFamily, CommittedExport> byFamily = _state.Exports.ToLookup(static export => export.Map.Family);
+        long bytes = 0;
+        foreach (var (page, pageBytes) in _fragmented.WorstFirst().Take(PagesMax).ToList())
+        {
+            if (!byFamily.Contains(page.Family))
+            {
+                _fragmented.Forget(page);
+                continue;
+            }
+
+            // What is being written would be in pieces again at once.
+            if (byFamily[page.Family].Any(member => member.Map.SlotOf(page.Page)?.IsDirty == true)) continue;
+            if (bytes + pageBytes > left || (bytes > 0 && bytes + pageBytes > _options.TableBytes)) continue;
+            bytes += pageBytes;
+            chosen.Add(page);
+        }
+
+        return chosen;
     }
 
     // The emptiest tables that together fill about one table, while the store as a whole is below its target.

@@ -41,7 +41,9 @@ internal static class StoreGauges
         meter.CreateObservableGauge(
             "zeroflow.store.map.memory", () => store.MapMemoryBytes, "By", "Bytes of the maps in memory.");
         meter.CreateObservableCounter(
-            "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten to give space back.");
+            "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten, to give space back or to lie together.");
+        meter.CreateObservableCounter(
+            "zeroflow.store.merged", () => store.Space.MergedBytes, "By", "Those of the settled bytes that were rewritten only to lie together.");
         meter.CreateObservableCounter(
             "zeroflow.store.checkpoints", () => store.Checkpoints, null, "Checkpoints stored.");
         meter.CreateObservableGauge(

@@ -157,7 +157,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
                 else (live, data) = (live + table.LiveBytes, data + table.ObjectBytes);
             }
 
-            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects);
+            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects, _maintenance.MergedBytes);
         }
     }
 
@@ -293,11 +293,15 @@ internal sealed class StoreRuntime : IAsyncDisposable
         RetryingObjectStore checkpoints = uploadStore.For(ObjectPurpose.Checkpoint);
         var folder = new MapFolder(
             state.Tables, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, parts.Buffers, _diskCache);
-        var collector = new Collector(state, uploadStore.For(ObjectPurpose.Collect), proof, parts.Time, options, log);
+        var fragmented = new FragmentedPages(options.TableBytes);
+        var copies = new CheckpointCopies(checkpoints);
+        RetryingObjectStore collected = uploadStore.For(ObjectPurpose.Collect);
+        var chain = new ChainWalker(collected, opened.Keys, opened.Codec, log);
+        var collector = new Collector(state, collected, chain, copies, proof, parts.Time, options, log);
         var checkpointer = new Checkpointer(
-            state, _turn, folder, collector, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, options, log);
+            state, _turn, folder, copies, collector, fragmented, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore.For(ObjectPurpose.Settle), opened.Keys, opened.Codec);
-        var settler = new Settler(state, _turn, _cutter, pacer, indexes, _frames, parts.Buffers, options, log);
+        var settler = new Settler(state, _turn, _cutter, pacer, fragmented, indexes, _frames, parts.Buffers, options, log);
         return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time, parts.Metrics);
     }
 

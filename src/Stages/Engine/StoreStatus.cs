@@ -30,4 +30,6 @@ public sealed record StopReport(bool EverythingPublished, long BytesLeft);
 /// <param name="MapBytes">Bytes of the objects with pages of the maps.</param>
 /// <param name="SettledBytes">Plain bytes that this process has rewritten.</param>
 /// <param name="WaitingObjects">Objects that wait for their grace period before they are deleted.</param>
-public sealed record StoreSpace(long LiveBytes, long TableBytes, long MapBytes, long SettledBytes, int WaitingObjects);
+/// <param name="MergedBytes">Those of them that were rewritten only to lie together.</param>
+public sealed record StoreSpace(
+    long LiveBytes, long TableBytes, long MapBytes, long SettledBytes, int WaitingObjects, long MergedBytes);

@@ -48,6 +48,7 @@ public sealed class TuningTests
     [InlineData("ChunkBytes", "2M")]
     [InlineData("SettleLiveShare", "0.96")]
     [InlineData("SettleLiveShare", "-0.1")]
+    [InlineData("MergeShare", "10.1")]
     [InlineData("MapBytes", "3M")]
     [InlineData("UploadsInFlight", "0")]
     [InlineData("UploadsInFlight", "65")]

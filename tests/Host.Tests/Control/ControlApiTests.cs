@@ -157,6 +157,25 @@ public sealed class ControlApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_clone_that_is_asked_for_again_is_found_and_one_of_something_else_is_a_conflict()
+    {
+        await _server.DoAsync("export", "create", "disk", "1M");
+        await _server.DoAsync("snapshot", "s", "disk");
+        await _server.DoAsync("snapshot", "t", "disk");
+        using HttpClient client = _server.NewClient(_server.Token);
+        HttpStatusCode[] codes = await Task.WhenAll(
+            Enumerable.Range(0, 4).Select(_ => CreateAsync(client, "clone", "{\"cloneOf\":\"disk@s\"}")));
+        Assert.All(codes, code => Assert.True(code is HttpStatusCode.Created or HttpStatusCode.OK, $"{code}"));
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "clone", "{\"cloneOf\":\"disk@s\"}"));
+        Assert.Equal(HttpStatusCode.OK, await CreateAsync(client, "clone", "{\"cloneOf\":\"disk@s\",\"level\":\"journaled\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "clone", "{\"cloneOf\":\"disk@s\",\"level\":\"published\"}"));
+        Assert.Equal(HttpStatusCode.Conflict, await CreateAsync(client, "clone", "{\"cloneOf\":\"disk@t\"}"));
+        await _server.DoAsync("export", "rm", "clone");
+        Assert.Equal(HttpStatusCode.Created, await CreateAsync(client, "clone", "{\"cloneOf\":\"disk@t\"}"));
+        Assert.Equal(["clone", "disk", "disk@s", "disk@t"], await NamesAsync(client));
+    }
+
+    [Fact]
     public async Task A_name_that_stands_for_something_else_is_refused_whatever_the_size()
     {
         await _server.DoAsync("export", "create", "disk", "1M");

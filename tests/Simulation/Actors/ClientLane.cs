@@ -29,6 +29,7 @@ internal sealed class ClientLane(SimulatedServer server, int export, int firstBl
         {
             while (true)
             {
+                while (server.ClientsRest) await server.Process.Sleep(_world.Between(100, 1_000));
                 if (_world.Chance(0.5)) await server.Process.Sleep(_world.Between(0, 40));
                 await (_world.Random.Next(20) switch
                 {

@@ -2,6 +2,7 @@ using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Simulation.Oracle;
 using ZeroFlow.Simulation.World;
+using ZeroFlow.Stages.Engine;
 using ZeroFlow.Stages.ObjectStores;
 using ZeroFlow.TestKit.Journal;
 using ZeroFlow.TestKit.ObjectStores;
@@ -72,7 +73,9 @@ internal sealed class Director
 
     private async Task<SimulatedServer> ReplaceAsync(SimulatedServer old, Ending ending, int host)
     {
+        if (old.Store.Space.MergedBytes > 0) _report.Add("Merged");
         Promise promise = await EndAsync(old, ending, host);
+        if (old.Process.IsDead && _world.Chance(0.25)) await LoseCheckpointsAsync();
         SimulatedServer next = await OpenAsync(host);
         ulong[][] image = await next.ReadAllAsync();
         CheckLanes();
@@ -139,6 +142,30 @@ internal sealed class Director
                     Ending.PowerLoss => Promise.Flushed,
                     _ => Promise.Published,
                 };
+        }
+    }
+
+    // Somebody deletes every checkpoint, and somebody else finds that out.
+    private async Task LoseCheckpointsAsync()
+    {
+        IReadOnlyList<string> lost = _objects.Keys("checkpoint/");
+        if (lost.Count == 0) return;
+        foreach (string key in lost) _objects.Remove(key);
+        _report.Add("CheckpointsLost");
+        SimulatedProcess process = NewProcess("rebuild");
+        while (true)
+        {
+            try
+            {
+                RebuildReport report = await new SimulatedServer(process, null!, new SimulatedBucket(_network, process, _objects)).RebuildAsync();
+                _report.Add($"Rebuild{report.Outcome}");
+                if (report.Outcome == RebuildOutcome.Lost) throw new BrokenPromiseException($"Without its checkpoints the store is lost: {string.Join("; ", report.Problems)}");
+                return;
+            }
+            catch (StorageFaultException away) when (away.Kind == FaultKind.Unavailable)
+            {
+                (_objects.Faults, _objects.Outage) = (StoreFaults.None, null);
+            }
         }
     }
 
@@ -226,8 +253,14 @@ internal sealed class Director
         };
         for (int i = _world.Random.Next(1, 5); i > 0 && !server.Store.Fatal.IsCompleted; i--)
         {
-            switch (_world.Random.Next(4))
+            switch (_world.Random.Next(5))
             {
+                case 4:
+                    _report.Add("Rest");
+                    server.ClientsRest = true;
+                    await _self.Sleep(_world.Between(15_000, 30_000));
+                    server.ClientsRest = false;
+                    break;
                 case 0:
                     _report.Add("Outage");
                     _objects.Outage = ObjectStoreErrorKind.Transient;

@@ -27,7 +27,7 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     // Small, so that a short run meets every bound: segments roll, tables fill, checkpoints and settling begin.
     private static readonly StoreOptions Options = new()
     {
-        TableBytes = 64 * 1024,
+        TableBytes = 128 * 1024,
         PublishInterval = TimeSpan.FromSeconds(1),
         UploadsInFlight = 3,
         WalBytes = 2 * 1024 * 1024,
@@ -41,6 +41,7 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
         CheckpointIdle = TimeSpan.FromSeconds(15),
         DeleteGrace = TimeSpan.FromSeconds(20),
         FullDiskPatience = TimeSpan.FromSeconds(5),
+        MergeShare = 2,
     };
 
     private BlockStore? _store;
@@ -50,6 +51,9 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public SimulatedWalDisk Disk => disk;
 
     public BlockStore Store => _store ?? throw new InvalidOperationException("The store is not open.");
+
+    /// <summary>While it is set the clients do nothing, so that the server comes to what it does when it has time.</summary>
+    public bool ClientsRest { get; set; }
 
     /// <summary>Set when the process slept through another's takeover: from then on it may tell nobody anything.</summary>
     public bool MustBeSilent { get; set; }
@@ -62,23 +66,27 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public Task OpenAsync(ILoggerFactory? loggers = null) => process.Run(async () =>
     {
         _store = await BlockStore.OpenAsync(
-            Options,
-            new StoreComponents
-            {
-                Objects = bucket,
-                WalDisk = disk,
-                Time = process.Time,
-                Entropy = new SeededEntropy(process.World),
-                Buffers = new BufferPool(4 << 20),
-                Metrics = new PipelineMetrics(),
-                Loggers = loggers ?? NullLoggerFactory.Instance,
-                Passphrase = new Passphrase("simulated"),
-                NewStoreKdf = new KdfCost(8, 1),
-            },
-            CancellationToken.None);
+            Options, Components(loggers), CancellationToken.None);
         foreach (var (name, level) in Exports)
             await _store.EnsureExportAsync(name, BlocksPerExport * BlockStamp.BlockBytes, level, CancellationToken.None);
     });
+
+    /// <summary>Instead of opening: makes the store whole again.</summary>
+    public Task<RebuildReport> RebuildAsync() =>
+        process.Run(() => StoreRebuild.RunAsync(Components(null), applies: true, CancellationToken.None));
+
+    private StoreComponents Components(ILoggerFactory? loggers) => new()
+    {
+        Objects = bucket,
+        WalDisk = disk,
+        Time = process.Time,
+        Entropy = new SeededEntropy(process.World),
+        Buffers = new BufferPool(4 << 20),
+        Metrics = new PipelineMetrics(),
+        Loggers = loggers ?? NullLoggerFactory.Instance,
+        Passphrase = new Passphrase("simulated"),
+        NewStoreKdf = new KdfCost(8, 1),
+    };
 
     public IBlockDevice Device(int export) =>
         Store.TryOpen(Exports[export].Name, out IBlockDevice? device)

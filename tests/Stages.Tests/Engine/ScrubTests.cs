@@ -124,6 +124,7 @@ public sealed class ScrubTests
     [Theory]
     [InlineData("map/")]
     [InlineData("checkpoint/")]
+    [InlineData("root/")]
     public async Task Damage_of_the_map_and_of_checkpoints_is_found(string prefix)
     {
         await using var bench = new StoreBench();

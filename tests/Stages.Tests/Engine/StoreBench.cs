@@ -94,6 +94,12 @@ internal sealed class StoreBench : IAsyncDisposable
         return await PastStore.OpenAsync(Options, Components(Objects, null!, metrics), asOf, Cancellation);
     }
 
+    public async Task<RebuildReport> RebuildAsync(bool applies)
+    {
+        using var metrics = new PipelineMetrics();
+        return await StoreRebuild.RunAsync(Components(Objects, null!, metrics), applies, Cancellation);
+    }
+
     public async Task<RunningStore> OpenAsync(string host = "a")
     {
         var directory = new WalDirectory(WalOf(host));

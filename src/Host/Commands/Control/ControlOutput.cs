@@ -93,6 +93,31 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
         }
     }
 
+    /// <summary>Prints what a rebuild found, and did or would do.</summary>
+    public void Write(RebuildReport report)
+    {
+        if (TryWriteJson(report, ControlJson.Default.RebuildReport)) return;
+        WriteFields(
+            ("store", report.Outcome switch
+            {
+                RebuildOutcome.Whole => "whole: nothing is to be done",
+                RebuildOutcome.Restorable => "can be restored exactly: run this again with --apply",
+                RebuildOutcome.Restored => "restored exactly",
+                _ => "CANNOT be restored exactly; nothing was changed",
+            }),
+            ("built from", report.End is null ? null : report.BuiltFrom is { } from ? $"checkpoint {from}" : "tables alone"),
+            ("and", report.End is null ? null : $"{report.TablesBehind} tables behind it, to the end of the chain at {report.End}"));
+        foreach (RebuildCheckpoint found in report.Checkpoints)
+            writer.WriteLine($"checkpoint {found.Position}: {Health(found.Original)}, its copy is {Health(found.Copy)}");
+        foreach (RebuiltExport export in report.Exports)
+            writer.WriteLine($"export {export.Name}: {Quantities.FormatSize(export.SizeBytes)}");
+        foreach (string problem in report.Problems) writer.WriteLine(problem);
+        string done = report.Outcome == RebuildOutcome.Restored ? "done" : "to do";
+        foreach (RebuildStep step in report.Steps) writer.WriteLine($"{done}: {step.Action} {step.ObjectKey}");
+
+        static string Health(CheckpointHealth health) => health.ToString().ToLowerInvariant();
+    }
+
     private static string Remark(ExportView export)
     {
         if (export.CreatedAt is { } at) return $"snapshot of {at.ToString("u", CultureInfo.InvariantCulture)}";
