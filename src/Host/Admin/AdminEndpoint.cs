@@ -9,6 +9,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Faults;
@@ -17,7 +18,8 @@ namespace ZeroFlow.Host.Admin;
 
 /// <summary>
 /// The small HTTP server for probes and metrics, which ask for no password and change nothing: <c>/healthz</c>,
-/// <c>/readyz</c>, <c>/metrics</c>; and for the control API, which asks for a token, except on its Unix socket.
+/// <c>/readyz</c>, <c>/metrics</c>; for the control API, which asks for a token, except on its Unix socket; and for the live
+/// view, which asks for it from whoever is not on this machine.
 /// </summary>
 internal sealed class AdminEndpoint : IAsyncDisposable
 {
@@ -30,17 +32,21 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly ServerState _state;
     private readonly MetricCollector _metrics;
     private readonly ControlApi _control;
+    private readonly LiveFeed _feed;
+    private readonly LiveEndpoint _live;
     private readonly string? _socketPath;
 
     /// <summary>Makes an endpoint that does not listen yet, for an address, a Unix socket, or both.</summary>
     public AdminEndpoint(
-        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers)
+        IPEndPoint? address, string? socketPath, LiveSources sources, bool liveNeedsToken, ControlApi control, ILoggerFactory loggers)
     {
         Address = address;
         _socketPath = socketPath;
-        _state = state;
-        _metrics = metrics;
+        _state = sources.State;
+        _metrics = sources.Metrics;
         _control = control;
+        _feed = new LiveFeed(sources, loggers);
+        _live = new LiveEndpoint(_feed, control, liveNeedsToken);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, OwnedLifetime>());
@@ -95,14 +101,18 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        // Streams without an end would hold up the stop.
+        _feed.Close();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
+        _feed.Dispose();
     }
 
     private Task AnswerAsync(HttpContext context)
     {
-        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
+        bool isLive = LiveEndpoint.Has(context.Request.Path);
+        if (!isLive && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
             context.Response.Headers.Allow = "GET, HEAD";
@@ -110,6 +120,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             return Task.CompletedTask;
         }
 
+        if (isLive) return _live.AnswerAsync(context);
         ServerState.Snapshot state = _state.Current;
         return context.Request.Path.Value switch
         {
@@ -135,7 +146,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private static Task RefuseAsync(HttpContext context)
     {
         context.Response.StatusCode = StatusCodes.Status404NotFound;
-        byte[] hint = "There are /healthz, /readyz, /metrics and /v1/openapi.json.\n"u8.ToArray();
+        byte[] hint = "There are / (the live view), /healthz, /readyz, /metrics and /v1/openapi.json.\n"u8.ToArray();
         return WriteAsync(context, "text/plain; charset=utf-8", hint);
     }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using ZeroFlow.Host.Commands.Control;
+using ZeroFlow.Host.Commands.Top;
 
 namespace ZeroFlow.Host.Commands;
 
@@ -21,6 +22,7 @@ internal static class CommandTree
         var serve = new ServeCommand();
         var root = new RootCommand(Text) { serve, ExportCommands.Create(), ImageCommands.Import() };
         foreach (Command command in StoreCommands.Create()) root.Add(command);
+        root.Add(TopCommand.Create());
         root.Add(new CompletionCommand());
         root.Add(new VersionCommand());
 

@@ -30,8 +30,10 @@ internal sealed class ServeCommand : Command
 
         Settings come from a JSON file, then from environment variables (ZEROFLOW__KEY, with __ for each ':' in a key),
         then from the command line; the later wins. Keys: Store, Data, AsOf, Listen, Socket, Tls:Mode, Tls:Certificate,
-        Tls:Key, Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Admin:Socket, Admin:TokenFile, Exports and Access (lists),
-        PassphraseFile, LogLevel, and below Tuning:
+        Tls:Key, Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Admin:Socket, Admin:TokenFile, Admin:LiveToken (the live view
+        asks for the token on this machine, too), Exports and Access (lists), PassphraseFile, LogLevel, Prices:Currency,
+        Prices:PutsPerThousand, Prices:GetsPerThousand, Prices:StorageGigabyteMonth, Prices:TransferGigabyte (for the cost in
+        the live view; the defaults are S3 Standard's), and below Tuning:
           {string.Join("\n  ", TuningTable.Rows.Select(row => $"{row.Name} [default: {row.Default}]"))}
 
         The passphrase comes from {PassphraseSource.Variable} or a file, never from the command line.

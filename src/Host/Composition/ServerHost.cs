@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Telemetry;
@@ -42,6 +43,9 @@ internal static class ServerHost
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
         ServerLog.WriteToStandardError(builder.Logging);
+        var clock = new BootClock();
+        var events = new RecentEvents(clock);
+        ServerLog.Keep(builder.Logging, events);
         builder.Services.Configure<HostOptions>(options =>
             options.ShutdownTimeout = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
@@ -50,10 +54,12 @@ internal static class ServerHost
             var loggers = services.GetRequiredService<ILoggerFactory>();
             var state = new ServerState();
             var control = new ControlApi();
+            var sources = LiveSources.Of(settings, collector, state, events, clock);
             var life = new ServerLife(
                 settings,
-                new ServerParts(settings, pipeline, new BootClock(), control, loggers),
-                new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers),
+                new ServerParts(settings, pipeline, clock, control, sources, loggers),
+                new AdminEndpoint(
+                    settings.AdminListen, settings.AdminSocketPath, sources, settings.AdminLiveToken, control, loggers),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

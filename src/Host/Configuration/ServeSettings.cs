@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Tls;
 using ZeroFlow.Stages;
@@ -38,6 +39,12 @@ internal sealed record ServeSettings
 
     /// <summary>The file with the secret of the control API, as a full path; made when it is missing.</summary>
     public required string AdminTokenFile { get; init; }
+
+    /// <summary>The live view asks for the token on this machine, too.</summary>
+    public bool AdminLiveToken { get; init; }
+
+    /// <summary>What requests to the bucket cost, for the live view.</summary>
+    public PriceList Prices { get; init; } = new();
 
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }

@@ -58,6 +58,8 @@ internal sealed class ServeSettingsReader
             AdminListen = ReadAdmin(out string? adminSocketPath),
             AdminSocketPath = adminSocketPath,
             AdminTokenFile = ReadTokenFile(data),
+            AdminLiveToken = ReadFlag(SettingKeys.AdminLiveToken),
+            Prices = new PriceSource(_layers, _errors).Read(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),
@@ -105,7 +107,7 @@ internal sealed class ServeSettingsReader
         socketPath = ReadSocketPath(SettingKeys.AdminSocket);
         if (IsSocketOnly(socketPath, SettingKeys.AdminListen)) return null;
         IPEndPoint admin = ReadEndpoint(SettingKeys.AdminListen, DefaultAdmin, out Setting? setting);
-        if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadAllowRemote())
+        if (setting is not null && !IPAddress.IsLoopback(admin.Address) && !ReadFlag(SettingKeys.AdminAllowRemote))
         {
             _errors.Add(
                 setting, SettingKeys.AdminListen,
@@ -128,13 +130,12 @@ internal sealed class ServeSettingsReader
     private bool IsSocketOnly(string? socketPath, string listenKey) =>
         socketPath is not null && _layers.Find(listenKey) is null;
 
-    private bool ReadAllowRemote()
+    private bool ReadFlag(string key)
     {
-        Setting? setting = _layers.Find(SettingKeys.AdminAllowRemote);
-        bool allowed = false;
-        if (setting is not null && !bool.TryParse(setting.Value, out allowed))
-            _errors.Add(setting, SettingKeys.AdminAllowRemote, "true or false");
-        return allowed;
+        Setting? setting = _layers.Find(key);
+        bool isSet = false;
+        if (setting is not null && !bool.TryParse(setting.Value, out isSet)) _errors.Add(setting, key, "true or false");
+        return isSet;
     }
 
     private string ReadTokenFile(string data)

@@ -18,6 +18,12 @@ internal static class SettingKeys
     public const string AdminAllowRemote = "Admin:AllowRemote";
     public const string AdminSocket = "Admin:Socket";
     public const string AdminTokenFile = "Admin:TokenFile";
+    public const string AdminLiveToken = "Admin:LiveToken";
+    public const string PricesCurrency = "Prices:Currency";
+    public const string PricesPuts = "Prices:PutsPerThousand";
+    public const string PricesGets = "Prices:GetsPerThousand";
+    public const string PricesStorage = "Prices:StorageGigabyteMonth";
+    public const string PricesTransfer = "Prices:TransferGigabyte";
     public const string Exports = "Exports";
     public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
@@ -26,7 +32,8 @@ internal static class SettingKeys
     private static readonly string[] General =
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
-        AdminAllowRemote, AdminTokenFile, Exports, Access, PassphraseFile, LogLevel,
+        AdminAllowRemote, AdminTokenFile, AdminLiveToken, Exports, Access, PassphraseFile, LogLevel,
+        PricesCurrency, PricesPuts, PricesGets, PricesStorage, PricesTransfer,
     ];
 
     // Their elements have keys of their own, such as Exports:3.

@@ -76,6 +76,13 @@ internal sealed class ControlApi
         }
     }
 
+    /// <summary>True when a request bears the token, which there is once the store has been opened.</summary>
+    public bool HasToken(HttpContext context)
+    {
+        string given = context.Request.Headers.Authorization.ToString();
+        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
+    }
+
     /// <summary>Reads the JSON body of a request.</summary>
     /// <exception cref="BadHttpRequestException">It is not what the route takes; the message says why.</exception>
     public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
@@ -203,12 +210,6 @@ internal sealed class ControlApi
         {
             return false;
         }
-    }
-
-    private bool HasToken(HttpContext context)
-    {
-        string given = context.Request.Headers.Authorization.ToString();
-        return _token is { } token && given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && token.Matches(given[Bearer.Length..].Trim());
     }
 
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>

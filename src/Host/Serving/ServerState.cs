@@ -24,8 +24,15 @@ internal sealed class ServerState
     /// <summary>Phase and reason, read together.</summary>
     public Snapshot Current => _current;
 
+    /// <summary>Raised after each phase was entered, by whoever entered it.</summary>
+    public event Action? Changed;
+
     /// <summary>Enters a phase; <paramref name="reason"/> is shown to whoever asks the probes.</summary>
-    public void Enter(ServerPhase phase, string reason) => _current = new Snapshot(phase, reason);
+    public void Enter(ServerPhase phase, string reason)
+    {
+        _current = new Snapshot(phase, reason);
+        Changed?.Invoke();
+    }
 
     /// <summary>One reading.</summary>
     internal sealed record Snapshot(ServerPhase Phase, string Reason);

@@ -14,6 +14,9 @@ internal sealed class ControlOutput(TextWriter writer, bool isJson)
     // Wide enough that no table of a pipe is broken into lines.
     private const int PipeColumns = 240;
 
+    /// <summary>True when the API's own JSON is wanted.</summary>
+    public bool IsJson => isJson;
+
     /// <summary>Prints exports and snapshots.</summary>
     public void Write(ExportList list)
     {
