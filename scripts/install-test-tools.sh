@@ -11,6 +11,7 @@ packages=(
   haproxy                                         # latency in front of it
   prometheus                                      # promtool
   strace                                          # proof of what is synced
+  chromium fonts-dejavu-core bsdutils             # the live page, and script(1) for zeroflow top
 )
 
 missing=()

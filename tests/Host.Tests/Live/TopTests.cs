@@ -7,7 +7,7 @@ using ZeroFlow.Pipeline.Device;
 namespace ZeroFlow.Host.Tests.Live;
 
 // zeroflow top: what it prints, and that it fits.
-public sealed class TopTests
+public sealed class TopTests(ControlServer server) : IClassFixture<ControlServer>
 {
     [Theory]
     [InlineData(80, 24)]
@@ -57,8 +57,6 @@ public sealed class TopTests
     [Fact]
     public async Task It_prints_once_for_scripts_as_text_or_as_json()
     {
-        await using var server = new ControlServer();
-        await server.InitializeAsync();
         await server.DoAsync("export", "create", "disk", "1M");
         string text = await server.DoAsync("top", "--once");
         Assert.StartsWith("Healthy", text, StringComparison.Ordinal);
@@ -88,10 +86,8 @@ public sealed class TopTests
         return new LiveExport(name, 1 << 30, DurabilityLevel.Published, false, false, 1, 2.5, none, none, none, 0);
     }
 
-    private static async Task<LiveFrame> FrameAsync()
+    private async Task<LiveFrame> FrameAsync()
     {
-        await using var server = new ControlServer();
-        await server.InitializeAsync();
         using HttpClient client = server.NewClient(null);
         string json = await client.GetStringAsync("/v1/live", TestContext.Current.CancellationToken);
         return JsonSerializer.Deserialize(json, LiveJson.Default.LiveFrame)!;

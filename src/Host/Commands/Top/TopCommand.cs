@@ -51,7 +51,7 @@ internal static class TopCommand
     private static async Task ShowAsync(ControlClient client, TextWriter output, CancellationToken cancellation)
     {
         bool hasColour = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
-        bool hasBlocks = Console.OutputEncoding is UTF8Encoding;
+        bool hasBlocks = Console.OutputEncoding.CodePage == Encoding.UTF8.CodePage;
         using var screen = new TopScreen(output, hasColour);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation, screen.Ended);
         var frames = new TopFrames(client, TimeProvider.System);

@@ -60,8 +60,8 @@ internal sealed class TopScreen : IDisposable
     public void Show(IReadOnlyList<TopLine> lines, TopLine last, int height)
     {
         var text = new StringBuilder("\e[?2026h\e[H");
-        foreach (TopLine line in lines) text.Append(line.ToText(_hasColour)).Append("\e[K\r\n");
-        text.Append("\e[J").Append("\e[").Append(height).Append(";1H").Append(last.ToText(_hasColour)).Append("\e[K\e[?2026l");
+        foreach (TopLine line in lines) text.Append("\e[2K").Append(line.ToText(_hasColour)).Append("\r\n");
+        text.Append("\e[J").Append("\e[").Append(height).Append(";1H").Append(last.ToText(_hasColour)).Append("\e[?2026l");
         lock (_lock)
         {
             if (!_isOurs) return;
