@@ -49,7 +49,7 @@ internal static class LiveStates
         string fill = $"The WAL holds {Quantities.FormatSize(wal.DirtyBytes)} of {Quantities.FormatSize(wal.LimitBytes)}";
         if (share >= Full)
         {
-            string why = status.BucketReachable ? "The bucket takes less than clients write." : $"The bucket is away: {Sentence(status.LastStoreError)}";
+            string why = status.BucketReachable ? "The bucket takes less than clients write." : "The bucket is away.";
             return new LiveState(
                 LiveLevel.Critical, status.BucketReachable ? "walFull" : "bucketAwayFull", "Writes wait: the WAL is full",
                 $"{why} Nothing is lost, and writes go on as the bucket takes what waits.",
@@ -61,7 +61,7 @@ internal static class LiveStates
         {
             return new LiveState(
                 LiveLevel.Warning, "bucketAway", "The bucket is away",
-                $"{fill}: {waits}. FLUSHes of published exports wait. {Sentence(status.LastStoreError)}", status.BucketSince, fullIn);
+                $"{fill}: {waits}. FLUSHes of published exports wait.", status.BucketSince, fullIn);
         }
 
         if (share >= WorthALook && fullIn is not null)

@@ -2,21 +2,28 @@ using Microsoft.Extensions.Logging;
 
 namespace ZeroFlow.Host.Live;
 
-/// <summary>Keeps the newest lines of the server's log for whoever looks. Thread-safe.</summary>
+/// <summary>
+/// Keeps the newest lines of the server's log for whoever looks, and warnings longer than everyday lines. Thread-safe.
+/// </summary>
 internal sealed class RecentEvents(TimeProvider time) : ILoggerProvider
 {
-    /// <summary>Lines that are kept.</summary>
-    public const int Kept = 40;
+    /// <summary>Lines that are kept of either sort: warnings and worse, and others.</summary>
+    public const int Kept = 25;
 
     private const int TextMax = 400;
 
     private readonly Lock _lock = new();
-    private readonly Queue<LiveEvent> _events = new(Kept);
+    private readonly Queue<(long Number, LiveEvent Event)> _everyday = new(Kept);
+    private readonly Queue<(long Number, LiveEvent Event)> _warnings = new(Kept);
+    private long _last;
 
     /// <summary>What happened, the newest first.</summary>
     public LiveEvent[] Newest()
     {
-        lock (_lock) return [.. _events.Reverse()];
+        lock (_lock)
+        {
+            return [.. _everyday.Concat(_warnings).OrderByDescending(static one => one.Number).Select(static one => one.Event)];
+        }
     }
 
     /// <inheritdoc/>
@@ -39,8 +46,9 @@ internal sealed class RecentEvents(TimeProvider time) : ILoggerProvider
         var added = new LiveEvent(time.GetUtcNow(), shown, text.ReplaceLineEndings(" "));
         lock (_lock)
         {
-            if (_events.Count == Kept) _events.Dequeue();
-            _events.Enqueue(added);
+            Queue<(long Number, LiveEvent Event)> events = level >= LogLevel.Warning ? _warnings : _everyday;
+            if (events.Count == Kept) events.Dequeue();
+            events.Enqueue((++_last, added));
         }
     }
 

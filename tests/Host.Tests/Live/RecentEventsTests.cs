@@ -8,15 +8,17 @@ namespace ZeroFlow.Host.Tests.Live;
 public sealed class RecentEventsTests
 {
     [Fact]
-    public void The_newest_come_first_and_the_oldest_go()
+    public void The_newest_come_first_the_oldest_go_and_warnings_stay_longer()
     {
         var events = new RecentEvents(TimeProvider.System);
         ILogger log = events.CreateLogger("ZeroFlow.Some");
+        log.LogWarning("trouble");
         for (int i = 0; i < RecentEvents.Kept + 5; i++) log.LogInformation("line {Number}", i);
         LiveEvent[] kept = events.Newest();
-        Assert.Equal(RecentEvents.Kept, kept.Length);
+        Assert.Equal(RecentEvents.Kept + 1, kept.Length);
         Assert.Equal($"line {RecentEvents.Kept + 4}", kept[0].Text);
-        Assert.Equal("line 5", kept[^1].Text);
+        Assert.Equal("line 5", kept[^2].Text);
+        Assert.Equal("trouble", kept[^1].Text);
     }
 
     // What is left out of the log on standard error is still seen here, and the frameworks' chatter is not.

@@ -103,19 +103,20 @@ internal sealed class Browser : IAsyncDisposable
         }
     }
 
-    /// <summary>Types a key, or a text.</summary>
-    public async Task PressAsync(string key, int code)
+    /// <summary>Presses a key; the text is what it writes, if it writes something.</summary>
+    public async Task PressAsync(string key, int code, string text = "")
     {
-        foreach (string type in (string[])["rawKeyDown", "keyUp"])
+        foreach (string type in (string[])[text.Length > 0 ? "keyDown" : "rawKeyDown", "keyUp"])
         {
             await CallAsync("Input.dispatchKeyEvent", new JsonObject
             {
-                ["type"] = type, ["key"] = key, ["code"] = key, ["windowsVirtualKeyCode"] = code, ["nativeVirtualKeyCode"] = code,
+                ["type"] = type, ["key"] = key, ["code"] = key, ["text"] = type == "keyDown" ? text : "",
+                ["windowsVirtualKeyCode"] = code, ["nativeVirtualKeyCode"] = code,
             });
         }
     }
 
-    /// <inheritdoc cref="PressAsync"/>
+    /// <summary>Puts a text where the focus is.</summary>
     public Task TypeAsync(string text) => CallAsync("Input.insertText", new JsonObject { ["text"] = text });
 
     /// <summary>A picture of the page: of what is seen, or of all of it.</summary>

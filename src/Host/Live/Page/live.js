@@ -60,7 +60,7 @@ function frame(now) {
 
 function showState(now) {
   const { level, headline: words, detail, since, walFullInSeconds } = now.state;
-  headline(level, words, detail);
+  headline(level, words, detail, now.bucket.error);
   const [number, what] = [byId("countdown").firstElementChild, byId("countdown").lastElementChild];
   const away = since ? span((new Date(now.server.at) - new Date(since)) / 1000) : null;
   byId("countdown").hidden = !away && walFullInSeconds === null;
@@ -74,8 +74,10 @@ function showState(now) {
   if (walFullInSeconds === 0 && !away) byId("countdown").hidden = true;
 }
 
-function headline(level, words, detail) {
+function headline(level, words, detail, reason = null) {
   mark(state, "level", level);
+  byId("reason").hidden = !reason;
+  say(byId("reason"), reason ?? "");
   say(byId("headline"), words);
   say(byId("detail"), detail);
   const title = `${words} – ZeroFlow`;

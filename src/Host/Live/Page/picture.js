@@ -97,7 +97,7 @@ function fillStage(box, stage) {
   busyness(box, stage.name === "admit" ? (stage.messagesPerSecond > 0 ? 0.01 : 0) : stage.busyShare);
   const { p50, p99 } = stage.latency;
   lines(box, [
-    `${count(stage.queue)} wait${stage.active > 0 ? ` · ${count(stage.active)} at work` : ""}`,
+    `${count(stage.queue)} wait${stage.active > 0 ? ` · ${count(stage.active)} busy` : ""}`,
     p50 === null ? "" : `p50 ${latency(p50)}`,
     p99 === null ? "" : `p99 ${latency(p99)}`,
     stage.waitShare > 0.01 ? `senders wait ${percent(Math.min(1, stage.waitShare))}` : "",

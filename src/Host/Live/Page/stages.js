@@ -23,6 +23,8 @@ export const nodes = [
 
 const stageOf = (frame, name) => frame.stages.find((stage) => stage.name === name);
 const requestsOf = (frame, kind) => frame.bucket.requests.find((request) => request.kind === kind);
+// What failed has not arrived.
+const done = (requests) => (requests ? Math.max(0, requests.perSecond - requests.failedPerSecond) : 0);
 const cacheOf = (frame, tier) => frame.caches.find((cache) => cache.tier === tier);
 
 function into(name) {
@@ -45,8 +47,8 @@ export const flows = [
   { from: "seal", to: "table", kind: "write", of: into("table") },
   { from: "table", to: "upload", kind: "write", of: into("upload") },
   { from: "upload", to: "commit", kind: "write", of: into("commit") },
-  { from: "commit", to: "bucket", kind: "write", of: (f) => ({ bytes: requestsOf(f, "create")?.bytesPerSecond ?? 0, messages: requestsOf(f, "create")?.perSecond ?? 0, unit: "PUT" }) },
-  { from: "bucket", to: "disk", kind: "read", route: "up", of: (f) => ({ bytes: requestsOf(f, "get")?.bytesPerSecond ?? 0, messages: requestsOf(f, "get")?.perSecond ?? 0, unit: "GET" }) },
+  { from: "commit", to: "bucket", kind: "write", of: (f) => ({ bytes: requestsOf(f, "create")?.bytesPerSecond ?? 0, messages: done(requestsOf(f, "create")), unit: "PUT" }) },
+  { from: "bucket", to: "disk", kind: "read", route: "up", of: (f) => ({ bytes: requestsOf(f, "get")?.bytesPerSecond ?? 0, messages: done(requestsOf(f, "get")), unit: "GET" }) },
   { from: "disk", to: "memory", kind: "read", of: (f) => ({ bytes: 0, messages: cacheOf(f, "disk")?.hitsPerSecond ?? 0, unit: "hits" }) },
   { from: "memory", to: "clients", kind: "read", route: "over", of: (f) => ({ bytes: f.totals.reads.bytesPerSecond, messages: f.totals.reads.perSecond }) },
   { from: "bucket", to: "settle", kind: "settle", route: "under", of: (f) => ({ bytes: f.space.settledBytesPerSecond, messages: 0 }) },
