@@ -66,7 +66,7 @@ internal sealed class LiveFeed : IDisposable
             else
             {
                 _isRunning = true;
-                _ = BackgroundLoop.Start(RunAsync, OnFault, _closing.Token);
+                _ = BackgroundLoop.Start(RunAsync, OnLoopFault, _closing.Token);
             }
         }
 
@@ -122,21 +122,30 @@ internal sealed class LiveFeed : IDisposable
         }
     }
 
+    // Called in the middle of the server's life, which must not end because somebody looks.
     private void OnPhase()
     {
-        lock (_lock)
+        try
         {
-            if (_viewers.Count > 0 && !_isClosed) Show();
+            lock (_lock)
+            {
+                if (_viewers.Count > 0 && !_isClosed) Show();
+            }
+        }
+        catch (Exception fault)
+        {
+            OnFault(fault);
         }
     }
 
-    // Under the lock. Once the store is closed its numbers are gone: the last ones stay, under the newest state.
+    // Under the lock. Once the store is closed its numbers are gone: the last ones stay, under the newest state, and so does
+    // that it was fenced, which nobody but the store knew.
     private void Show()
     {
         LiveFrame frame = _sources.Exports is null && _last is { Exports.Count: > 0 } last
             ? last with
             {
-                State = LiveStates.Of(_sources.State.Current, null, last.Wal),
+                State = last.State.Kind == LiveStates.Fenced ? last.State : LiveStates.Of(_sources.State.Current, null, last.Wal),
                 Events = _sources.Events.Newest(),
                 Server = last.Server with { At = _sources.Time.GetUtcNow() },
             }
@@ -149,12 +158,17 @@ internal sealed class LiveFeed : IDisposable
     private static LiveShot Serialized(LiveFrame frame) =>
         new(frame.Server.HasRates, JsonSerializer.SerializeToUtf8Bytes(frame, LiveJson.Default.LiveFrame));
 
+    private void OnLoopFault(Exception fault)
+    {
+        lock (_lock) _isRunning = false;
+        OnFault(fault);
+    }
+
     private void OnFault(Exception fault)
     {
-        _log.LogError(fault, "The live view failed unexpectedly; whoever looks has to open it again.");
+        _log.LogError(fault, "The live view failed unexpectedly; it goes on for whoever looks again.");
         lock (_lock)
         {
-            _isRunning = false;
             _last = null;
             foreach (Channel<LiveShot> viewer in _viewers) viewer.Writer.TryComplete();
             _viewers.Clear();

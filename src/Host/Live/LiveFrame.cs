@@ -45,11 +45,12 @@ internal enum LiveLevel
 }
 
 /// <summary>
-/// How the server is. <see cref="Kind"/> is for programs, <see cref="Headline"/> for people; <see cref="Since"/> is known of
-/// an outage. <see cref="WalFullInSeconds"/>: until writes wait, if the WAL goes on to fill as it does.
+/// How the server is. <see cref="Kind"/> is for programs, <see cref="Headline"/> for people; <see cref="Reason"/> is what was
+/// found wrong, in the words of whoever found it; <see cref="Since"/> is known of an outage. <see cref="WalFullInSeconds"/>: until writes wait, if the WAL goes on to fill as it does.
 /// </summary>
 internal sealed record LiveState(
-    LiveLevel Level, string Kind, string Headline, string Detail, DateTimeOffset? Since, double? WalFullInSeconds);
+    LiveLevel Level, string Kind, string Headline, string Detail, string? Reason, DateTimeOffset? Since,
+    double? WalFullInSeconds);
 
 /// <summary>A time that half, and that 99 of 100, take at most, told from histogram buckets; null without a sample.</summary>
 internal sealed record LiveLatency(double? P50, double? P99);

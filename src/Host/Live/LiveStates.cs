@@ -8,6 +8,9 @@ namespace ZeroFlow.Host.Live;
 /// <summary>Tells how a server is, in one headline and one sentence. Pure functions.</summary>
 internal static class LiveStates
 {
+    /// <summary>The kind of state in which another server has the store.</summary>
+    public const string Fenced = "fenced";
+
     // A log that fills is everyday life during a burst; from half on it is worth a look.
     private const double WorthALook = 0.5;
 
@@ -22,25 +25,25 @@ internal static class LiveStates
         if (status is { IsFenced: true })
         {
             return new LiveState(
-                LiveLevel.Critical, "fenced", "Fenced: another server took the store over",
-                $"This one acknowledges nothing any more and stops by itself. {status.Fault}", null, null);
+                LiveLevel.Critical, Fenced, "Fenced: another server took the store over",
+                "This one acknowledges nothing any more and stops by itself.", status.Fault, null, null);
         }
 
         if (status?.Fault is { } fault && life.Phase == ServerPhase.Ready) return Failed(fault);
         return life.Phase switch
         {
-            ServerPhase.Starting => new LiveState(LiveLevel.Notice, "starting", "Starting", Sentence(life.Reason), null, null),
+            ServerPhase.Starting => new LiveState(LiveLevel.Notice, "starting", "Starting", Sentence(life.Reason), null, null, null),
             ServerPhase.Stopping => new LiveState(
-                LiveLevel.Notice, "stopping", "Stopping", "Requests in flight are being finished, and what fits is published.", null, null),
+                LiveLevel.Notice, "stopping", "Stopping", "Requests in flight are being finished, and what fits is published.", null, null, null),
             ServerPhase.Failed => Failed(life.Reason),
             _ => status is null
-                ? new LiveState(LiveLevel.Good, "past", "Serving the past, read-only", "The store as it was at one moment.", null, null)
+                ? new LiveState(LiveLevel.Good, "past", "Serving the past, read-only", "The store as it was at one moment.", null, null, null)
                 : Ready(status, wal),
         };
     }
 
     private static LiveState Failed(string reason) =>
-        new(LiveLevel.Critical, "failed", "Not serving any more", Sentence(reason), null, null);
+        new(LiveLevel.Critical, "failed", "Not serving any more", "The local log or the store failed.", Sentence(reason), null, null);
 
     private static LiveState Ready(StoreStatus status, LiveWal wal)
     {
@@ -53,7 +56,7 @@ internal static class LiveStates
             return new LiveState(
                 LiveLevel.Critical, status.BucketReachable ? "walFull" : "bucketAwayFull", "Writes wait: the WAL is full",
                 $"{why} Nothing is lost, and writes go on as the bucket takes what waits.",
-                status.BucketReachable ? null : status.BucketSince, 0);
+                status.LastStoreError, status.BucketReachable ? null : status.BucketSince, 0);
         }
 
         string waits = fullIn is { } seconds ? $"writes will wait in about {Span(seconds)}" : "it does not fill at the moment";
@@ -61,19 +64,19 @@ internal static class LiveStates
         {
             return new LiveState(
                 LiveLevel.Warning, "bucketAway", "The bucket is away",
-                $"{fill}: {waits}. FLUSHes of published exports wait.", status.BucketSince, fullIn);
+                $"{fill}: {waits}. FLUSHes of published exports wait.", status.LastStoreError, status.BucketSince, fullIn);
         }
 
         if (share >= WorthALook && fullIn is not null)
         {
             return new LiveState(
                 LiveLevel.Warning, "walFilling", "The WAL is filling",
-                $"Clients write faster than the bucket takes. {fill}: {waits}.", null, fullIn);
+                $"Clients write faster than the bucket takes. {fill}: {waits}.", null, null, fullIn);
         }
 
         string lag = wal.DirtyBytes == 0 ? "The bucket has everything that was answered."
             : $"The bucket is {wal.LagSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s behind.";
-        return new LiveState(LiveLevel.Good, "healthy", "Healthy", lag, null, null);
+        return new LiveState(LiveLevel.Good, "healthy", "Healthy", lag, null, null, null);
     }
 
     private static double? FullIn(LiveWal wal, double share)

@@ -81,6 +81,12 @@ public sealed class LiveEndpointTests : IAsyncLifetime
             static frame => frame.State.Kind == "fenced",
             async () => await writer.PutAsync("/v1/exports/disk/content", new ByteArrayContent(new byte[512]), Cancellation), Cancellation);
         Assert.Equal(LiveLevel.Critical, fenced.State.Level);
+
+        // The store is closed next, and knows it no more.
+        await _server.CloseStoreAsync();
+        _server.State.Enter(ServerPhase.Failed, "another server took it");
+        Assert.Equal("fenced", (await frames.NextAsync(Cancellation)).State.Kind);
+        Assert.Equal("fenced", (await frames.NextAsync(Cancellation)).State.Kind);
     }
 
     [Fact]
@@ -95,7 +101,7 @@ public sealed class LiveEndpointTests : IAsyncLifetime
         await _server.CloseStoreAsync();
         _server.State.Enter(ServerPhase.Failed, "the disk is gone");
         LiveFrame last = await frames.UntilAsync(static frame => frame.State.Kind == "failed", null, Cancellation);
-        Assert.Equal("The disk is gone.", last.State.Detail);
+        Assert.Equal("The disk is gone.", last.State.Reason);
         Assert.Equal("disk", Assert.Single(last.Exports).Name);
         await _server.CloseAdminAsync();
         Assert.True(await frames.HasEndedAsync(Cancellation));

@@ -72,6 +72,7 @@ public sealed class LiveNumbersTests
         Assert.Equal(("bucketAway", LiveLevel.Warning, Noon), (state.Kind, state.Level, state.Since));
         Assert.Equal(420, state.WalFullInSeconds!.Value, 3);
         Assert.Contains("writes will wait in about 7 minutes", state.Detail, StringComparison.Ordinal);
+        Assert.Equal("it is gone", state.Reason);
     }
 
     [Fact]
@@ -99,7 +100,7 @@ public sealed class LiveNumbersTests
         StoreStatus status = Status(isReachable: false, dirty: 0) with { IsFenced = true, Fault = "Epoch 7 is another's." };
         LiveState state = LiveStates.Of(new ServerState.Snapshot(ServerPhase.Failed, "fenced"), status, Wal(0, Gigabyte, 0));
         Assert.Equal(("fenced", LiveLevel.Critical), (state.Kind, state.Level));
-        Assert.Contains("Epoch 7 is another's.", state.Detail, StringComparison.Ordinal);
+        Assert.Equal("Epoch 7 is another's.", state.Reason);
     }
 
     private static LiveState StateOf(StoreStatus status, LiveWal wal) =>

@@ -49,7 +49,7 @@ public sealed class TopTests(ControlServer server) : IClassFixture<ControlServer
         Assert.StartsWith("No answer from the server", away[0], StringComparison.Ordinal);
         Assert.StartsWith("It cannot be reached: refused. Last seen at ", away[1], StringComparison.Ordinal);
         Assert.Contains(away, static line => line.StartsWith("journal", StringComparison.Ordinal));
-        LiveFrame fenced = frame with { State = new LiveState(LiveLevel.Critical, "fenced", "Fenced: another server took the store over", "", null, null) };
+        LiveFrame fenced = frame with { State = new LiveState(LiveLevel.Critical, "fenced", "Fenced: another server took the store over", "", null, null, null) };
         Assert.StartsWith("Fenced", TopView.Render(fenced, "It cannot be reached.", new TopSize(80, 24, false))[0].ToText(false), StringComparison.Ordinal);
         Assert.Equal("No answer", TopView.Render(null, "It cannot be reached.", new TopSize(80, 24, false))[0].ToText(false));
     }

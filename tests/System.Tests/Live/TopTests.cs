@@ -9,15 +9,12 @@ public sealed class TopTests(ZeroFlowBinary binary)
     private const string GivenBack = "\e[?7h\e[?25h\e[?1049l";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
-    [Theory]
-    [InlineData("q")]
-    [InlineData(@"\003")]
-    public async Task It_shows_the_server_goes_on_when_it_is_back_and_gives_the_terminal_back(string key)
+    [Fact]
+    public async Task It_shows_the_server_and_goes_on_when_it_is_back()
     {
-        Require.Tool("script", "stty");
         using var folder = new TestFolder();
-        var settings = new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"));
-        await using var top = Start(folder, settings, key);
+        ServerSettings settings = await SettingsAsync(folder);
+        await using ChildProcess top = Start(folder, settings, "q");
         await using (var server = await ZeroFlowServer.StartAsync(settings))
         {
             await SeesAsync(folder, "Healthy");
@@ -29,6 +26,21 @@ public sealed class TopTests(ZeroFlowBinary binary)
         int before = (await ReadAsync(folder)).Length;
         await using var again = await ZeroFlowServer.StartAsync(settings);
         await SeesAsync(folder, "Healthy", before);
+        await EndsAsync(folder, top);
+    }
+
+    [Fact]
+    public async Task An_interrupt_gives_the_terminal_back_too()
+    {
+        using var folder = new TestFolder();
+        await using ChildProcess top = Start(folder, await SettingsAsync(folder), @"\003");
+        await SeesAsync(folder, "No answer");
+        await EndsAsync(folder, top);
+    }
+
+    // The terminal is as it was: the usual screen, with a cursor, and lines that are edited and echoed.
+    private static async Task EndsAsync(TestFolder folder, ChildProcess top)
+    {
         await File.WriteAllTextAsync(folder["now"], "", TestContext.Current.CancellationToken);
         Assert.Equal(0, await top.ExitAsync(Patience));
         string written = await ReadAsync(folder);
@@ -41,11 +53,17 @@ public sealed class TopTests(ZeroFlowBinary binary)
         Assert.DoesNotContain("\e[32m", written, StringComparison.Ordinal);
     }
 
+    private async Task<ServerSettings> SettingsAsync(TestFolder folder)
+    {
+        Require.Tool("script", "stty");
+        return new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"));
+    }
+
     // The key is typed once the file "now" is there.
     private static ChildProcess Start(TestFolder folder, ServerSettings settings, string key)
     {
         string command = $"stty cols 80 rows 24; {settings.Binary} top --admin 127.0.0.1:{settings.AdminPort} --data {settings.Data}; echo ended with $?; stty -a";
-        string typing = $"while [ ! -e {folder["now"]} ]; do sleep 0.1; done; printf '{key}'; sleep 2";
+        string typing = $"while [ ! -e {folder["now"]} ]; do sleep 0.1; done; printf '{key}'; sleep 1";
         return ChildProcess.Start(
             "bash", ["-c", $"({typing}) | script -qefc '{command}' {folder["typescript"]} > /dev/null"],
             new Dictionary<string, string> { ["TERM"] = "xterm", ["NO_COLOR"] = "1", ["LANG"] = "C.UTF-8" });

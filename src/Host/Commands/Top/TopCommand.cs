@@ -34,7 +34,7 @@ internal static class TopCommand
 
     private static async Task PrintAsync(ControlSession session, TextWriter output, CancellationToken cancellation)
     {
-        string json = await session.Client.ReadTextAsync(LiveEndpoint.FeedPath, cancellation);
+        string json = await session.Client.ReadTextAsync(LiveEndpoint.FeedPath.TrimStart('/'), cancellation);
         LiveFrame frame = TopFrames.Parse(json);
         if (session.Output.IsJson)
         {

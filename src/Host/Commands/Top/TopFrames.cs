@@ -63,7 +63,7 @@ internal sealed class TopFrames(ControlClient client, TimeProvider time)
     {
         using var silent = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         silent.CancelAfter(Silence);
-        await foreach (string json in client.WatchAsync(LiveEndpoint.FeedPath, silent.Token))
+        await foreach (string json in client.WatchAsync(LiveEndpoint.FeedPath.TrimStart('/'), silent.Token))
         {
             silent.CancelAfter(Silence);
             _newest = Parse(json);

@@ -53,7 +53,7 @@ internal static class TopView
         lines.Add(Line(size).Add(headline, tone).AtEnd($"ZeroFlow {frame.Server.Version}  {at}", TopStyle.Dim));
         string detail = trouble is null ? state.Detail : $"{trouble} Last seen at {at}; going on as soon as it answers.";
         lines.AddRange(Words(detail, size, 2));
-        if (trouble is null && frame.Bucket.Error is { } error) lines.Add(Line(size).Add(error, TopStyle.Dim));
+        if ((trouble is null || isFinal) && state.Reason is { } reason) lines.AddRange(Words(reason, size, 2));
         TopLine where = Line(size).Add(frame.Server.Store, TopStyle.Dim);
         lines.Add(where.AtEnd($"{TopNumbers.Count(frame.Server.Connections)} clients, CPU {TopNumbers.Percent(frame.Server.CpuShare)}, {TopNumbers.Bytes(frame.Server.ResidentBytes)}", TopStyle.Dim));
     }

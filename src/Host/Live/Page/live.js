@@ -59,8 +59,8 @@ function frame(now) {
 }
 
 function showState(now) {
-  const { level, headline: words, detail, since, walFullInSeconds } = now.state;
-  headline(level, words, detail, now.bucket.error);
+  const { level, headline: words, detail, reason, since, walFullInSeconds } = now.state;
+  headline(level, words, detail, reason);
   const [number, what] = [byId("countdown").firstElementChild, byId("countdown").lastElementChild];
   const away = since ? span((new Date(now.server.at) - new Date(since)) / 1000) : null;
   byId("countdown").hidden = !away && walFullInSeconds === null;
@@ -93,7 +93,7 @@ function lost(sentence) {
   const seen = last ? `Last seen at ${clock(last.server.at)}; what is shown below is of then.` : "";
   const again = "This page goes on as soon as a server answers.";
   if (last?.state.level === "critical" && (last.state.kind === "fenced" || last.state.kind === "failed"))
-    headline("critical", last.state.headline, `${last.state.detail} The server has ended. ${seen} ${again}`);
+    headline("critical", last.state.headline, `The server has ended. ${seen} ${again}`, last.state.reason);
   else if (last?.state.kind === "stopping") headline("notice", "The server has stopped", `${seen} ${again}`);
   else headline("critical", "No answer from the server", `${sentence} ${seen} ${again}`);
 }
