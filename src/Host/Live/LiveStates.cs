@@ -43,7 +43,7 @@ internal static class LiveStates
     }
 
     private static LiveState Failed(string reason) =>
-        new(LiveLevel.Critical, "failed", "Not serving any more", "The local log or the store failed.", Sentence(reason), null, null);
+        new(LiveLevel.Critical, "failed", "Not serving any more", "It takes a person, or a new start.", Sentence(reason), null, null);
 
     private static LiveState Ready(StoreStatus status, LiveWal wal)
     {
