@@ -65,7 +65,10 @@ internal sealed class Browser : IAsyncDisposable
     {
         await CallAsync("Emulation.setDeviceMetricsOverride", new JsonObject
         {
-            ["width"] = width, ["height"] = height, ["deviceScaleFactor"] = scale, ["mobile"] = width < 600,
+            ["width"] = width,
+            ["height"] = height,
+            ["deviceScaleFactor"] = scale,
+            ["mobile"] = width < 600,
         });
         await CallAsync("Emulation.setEmulatedMedia", new JsonObject
         {
@@ -80,7 +83,9 @@ internal sealed class Browser : IAsyncDisposable
     {
         JsonNode answer = await CallAsync("Runtime.evaluate", new JsonObject
         {
-            ["expression"] = expression, ["returnByValue"] = true, ["awaitPromise"] = true,
+            ["expression"] = expression,
+            ["returnByValue"] = true,
+            ["awaitPromise"] = true,
         });
         if (answer["exceptionDetails"] is { } fault) Assert.Fail($"{expression}: {fault.ToJsonString()}");
         return answer["result"]!["value"];
@@ -110,8 +115,12 @@ internal sealed class Browser : IAsyncDisposable
         {
             await CallAsync("Input.dispatchKeyEvent", new JsonObject
             {
-                ["type"] = type, ["key"] = key, ["code"] = key, ["text"] = type == "keyDown" ? text : "",
-                ["windowsVirtualKeyCode"] = code, ["nativeVirtualKeyCode"] = code,
+                ["type"] = type,
+                ["key"] = key,
+                ["code"] = key,
+                ["text"] = type == "keyDown" ? text : "",
+                ["windowsVirtualKeyCode"] = code,
+                ["nativeVirtualKeyCode"] = code,
             });
         }
     }
