@@ -13,6 +13,7 @@ packages=(
   prometheus                                      # promtool
   systemd                                         # systemd-socket-activate
   strace                                          # proof of what is synced
+  chromium fonts-dejavu-core bsdutils             # the live page, and script(1) for zeroflow top
 )
 
 missing=()

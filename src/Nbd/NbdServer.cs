@@ -80,6 +80,10 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
+    /// <summary>The clients that have attached an export now, in the order of their connections. Thread-safe.</summary>
+    public IReadOnlyList<NbdClient> Clients() =>
+        [.. Snapshot().Select(static connection => connection.Client).OfType<NbdClient>().OrderBy(static client => client.Connection)];
+
     /// <summary>Binds all endpoints and starts to accept; all of them or none.</summary>
     /// <exception cref="StorageFaultException">An endpoint cannot be bound; the message says which and why.</exception>
     public Task StartAsync(CancellationToken cancellation)

@@ -11,6 +11,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Faults;
@@ -19,8 +20,9 @@ namespace ZeroFlow.Host.Admin;
 
 /// <summary>
 /// The small HTTP server for probes and metrics, which change nothing: <c>/healthz</c>, <c>/readyz</c>, <c>/metrics</c>;
-/// and for the control API, which asks for a token, except on its Unix socket. On an address that others can reach,
-/// metrics ask for a token, too, and probes keep the reason to themselves.
+/// for the control API, which asks for a token, except on its Unix socket; and for the live view, which asks for it from
+/// whoever is not on this machine. On an address that others can reach, metrics ask for a token, too, and probes keep the
+/// reason to themselves.
 /// </summary>
 internal sealed class AdminEndpoint : IAsyncDisposable
 {
@@ -34,6 +36,8 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     private readonly MetricCollector _metrics;
     private readonly ControlApi _control;
     private readonly AdminGuard _guard;
+    private readonly LiveFeed _feed;
+    private readonly LiveEndpoint _live;
     private readonly string? _socketPath;
 
     /// <summary>
@@ -41,15 +45,17 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     /// one of them that listens already, and is owned from here on.
     /// </summary>
     public AdminEndpoint(
-        IPEndPoint? address, string? socketPath, ServerState state, MetricCollector metrics, ControlApi control, ILoggerFactory loggers,
+        IPEndPoint? address, string? socketPath, LiveSources sources, bool liveNeedsToken, ControlApi control, ILoggerFactory loggers,
         AdminGuard? guard = null, Socket? inherited = null)
     {
         _guard = guard ?? new AdminGuard(address, [], metricsToken: null);
         Address = address;
         _socketPath = socketPath;
-        _state = state;
-        _metrics = metrics;
+        _state = sources.State;
+        _metrics = sources.Metrics;
         _control = control;
+        _feed = new LiveFeed(sources, loggers);
+        _live = new LiveEndpoint(_feed, control, liveNeedsToken);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, OwnedLifetime>());
@@ -108,9 +114,12 @@ internal sealed class AdminEndpoint : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        // Streams without an end would hold up the stop.
+        _feed.Close();
         using var timeout = new CancellationTokenSource(StopTimeout);
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
+        _feed.Dispose();
     }
 
     private static bool IsSame(Socket? inherited, EndPoint endpoint) =>
@@ -125,7 +134,8 @@ internal sealed class AdminEndpoint : IAsyncDisposable
                 "This server is not known by that name: ask by address, or list the name in Admin:Hosts.\n");
         }
 
-        if (context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
+        bool isLive = LiveEndpoint.Has(context.Request.Path);
+        if (!isLive && context.Request.Path.StartsWithSegments("/v1", StringComparison.Ordinal)) return _control.AnswerAsync(context, _state.Current.Reason);
         if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
         {
             context.Response.Headers.Allow = "GET, HEAD";
@@ -133,6 +143,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             return Task.CompletedTask;
         }
 
+        if (isLive) return _live.AnswerAsync(context);
         ServerState.Snapshot state = _state.Current;
         return context.Request.Path.Value switch
         {
@@ -140,7 +151,7 @@ internal sealed class AdminEndpoint : IAsyncDisposable
             "/readyz" => ProbeAsync(context, state, isGood: state.Phase == ServerPhase.Ready),
             "/metrics" => ScrapeAsync(context),
             _ => SayAsync(
-                context, StatusCodes.Status404NotFound, "There are /healthz, /readyz, /metrics and /v1/openapi.json.\n"),
+                context, StatusCodes.Status404NotFound, "There are / (the live view), /healthz, /readyz, /metrics and /v1/openapi.json.\n"),
         };
     }
 

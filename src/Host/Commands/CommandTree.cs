@@ -1,5 +1,6 @@
 using System.CommandLine;
 using ZeroFlow.Host.Commands.Control;
+using ZeroFlow.Host.Commands.Top;
 
 namespace ZeroFlow.Host.Commands;
 
@@ -25,6 +26,7 @@ internal static class CommandTree
         root.Add(new InitCommand());
         root.Add(new DoctorCommand());
         root.Add(new RebuildCommand());
+        root.Add(TopCommand.Create());
         root.Add(new CompletionCommand());
         root.Add(new VersionCommand());
 

@@ -31,9 +31,12 @@ internal sealed class ServeCommand : Command
         Settings come from a JSON file, then from environment variables (ZEROFLOW__KEY, with __ for each ':' in a key),
         then from the command line; the later wins. Keys: Store, Data, AsOf, Listen, Socket, Tls:Mode, Tls:Certificate,
         Tls:Key, Tls:ClientCa, Admin:Listen, Admin:AllowRemote, Admin:Socket, Admin:TokenFile, Admin:MetricsTokenFile,
-        Admin:Hosts, Exports and Access (lists), PassphraseFile, LogLevel, LogFormat (text or json), CoreDumps (false: the
-        memory of the process can be neither dumped nor read by other processes of its user), Telemetry:Otlp:Endpoint (or
-        {TelemetrySource.Variable}), Telemetry:TraceOneIn (1000: one request in so many), and below Tuning:
+        Admin:LiveToken (the live view asks for the token on this machine, too), Admin:Hosts, Exports and Access (lists),
+        PassphraseFile, LogLevel, LogFormat (text or json), CoreDumps (false: the memory of the process can be neither dumped
+        nor read by other processes of its user), Telemetry:Otlp:Endpoint (or {TelemetrySource.Variable}),
+        Telemetry:TraceOneIn (1000: one request in so many), Prices:Currency, Prices:PutsPerThousand,
+        Prices:GetsPerThousand, Prices:StorageGigabyteMonth, Prices:TransferGigabyte (for the cost in the live view; the
+        defaults are S3 Standard's), and below Tuning:
           {string.Join("\n  ", TuningTable.Rows.Select(row => $"{row.Name} [default: {row.Default}]"))}
 
         The passphrase comes from {PassphraseSource.Variable} or a file, never from the command line.

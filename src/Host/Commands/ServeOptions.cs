@@ -80,7 +80,7 @@ internal sealed class ServeOptions
             "Root certificates, PEM: clients need a certificate of one of them.");
         Add(
             "--admin", SettingKeys.AdminListen, "HOST:PORT",
-            "Address of /healthz, /readyz, /metrics and the control API [default: 127.0.0.1:10810]");
+            "Address of the live view, /healthz, /readyz, /metrics and the control API [default: 127.0.0.1:10810]");
         Add(
             "--admin-socket", SettingKeys.AdminSocket, "PATH",
             "Unix socket for the same, of which its owner needs no token; without --admin, instead of TCP.");

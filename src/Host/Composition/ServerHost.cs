@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Systemd;
 using ZeroFlow.Host.Telemetry;
@@ -52,6 +53,9 @@ internal static class ServerHost
         var builder = new HostApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         ServerLog.Configure(builder.Logging, settings.LogLevel);
         ServerLog.WriteToStandardError(builder.Logging, settings.LogsJson);
+        var clock = new BootClock();
+        var events = new RecentEvents(clock);
+        ServerLog.Keep(builder.Logging, events);
         TimeSpan stopTime = ServerLife.DrainTimeout + settings.Tuning.StopTimeout + StopMargin;
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = stopTime);
         builder.Services.Configure<ConsoleLifetimeOptions>(options => options.SuppressStatusMessages = true);
@@ -62,12 +66,13 @@ internal static class ServerHost
             var loggers = services.GetRequiredService<ILoggerFactory>();
             var state = new ServerState(services.GetRequiredService<ServiceNotifier>().Tell);
             var control = new ControlApi();
+            var sources = LiveSources.Of(settings, collector, state, events, clock);
             var life = new ServerLife(
                 settings,
-                new ServerParts(settings, pipeline, new BootClock(), control, loggers),
+                new ServerParts(settings, pipeline, clock, control, sources, loggers),
                 new AdminEndpoint(
-                    settings.AdminListen, settings.AdminSocketPath, state, collector, control, loggers, GuardOf(settings),
-                    settings.Inherited.Admin),
+                    settings.AdminListen, settings.AdminSocketPath, sources, settings.AdminLiveToken, control, loggers,
+                    GuardOf(settings), settings.Inherited.Admin),
                 state,
                 output,
                 loggers.CreateLogger<ServerLife>());

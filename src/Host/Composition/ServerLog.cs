@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Systemd;
 
 namespace ZeroFlow.Host.Composition;
@@ -17,6 +18,18 @@ internal static class ServerLog
         logging.SetMinimumLevel(level);
         logging.AddFilter("Microsoft", level < LogLevel.Warning ? LogLevel.Warning : level);
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
+    }
+
+    /// <summary>
+    /// Keeps the newest lines for the live view: ours from Information on, whatever is written elsewhere, and warnings of
+    /// the frameworks.
+    /// </summary>
+    public static void Keep(ILoggingBuilder logging, RecentEvents events)
+    {
+        logging.AddProvider(events);
+        logging.AddFilter<RecentEvents>(category: null, LogLevel.Warning);
+        logging.AddFilter<RecentEvents>("ZeroFlow", LogLevel.Information);
+        logging.AddFilter<RecentEvents>("Microsoft.Extensions.Hosting", LogLevel.None);
     }
 
     /// <summary>

@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Nbd;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
@@ -26,11 +27,14 @@ internal sealed class ServerParts : IServerParts
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
     private readonly ControlApi _control;
+    private readonly LiveSources _live;
     private readonly BufferPool _buffers;
 
     public ServerParts(
-        ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ControlApi control, ILoggerFactory loggers)
+        ServeSettings settings, PipelineMetrics metrics, TimeProvider time, ControlApi control, LiveSources live,
+        ILoggerFactory loggers)
     {
+        _live = live;
         _control = control;
         _settings = settings;
         _metrics = metrics;
@@ -73,7 +77,8 @@ internal sealed class ServerParts : IServerParts
             var token = AdminToken.ReadOrCreate(_settings.AdminTokenFile);
             BlockStore store = await BlockStore.OpenAsync(_settings.Tuning, parts, cancellation);
             _control.Open(store, token);
-            return new OpenStore(store, _control, owned);
+            _live.Open(store);
+            return new OpenStore(store, _control, _live, owned);
         }
         catch
         {
@@ -95,7 +100,9 @@ internal sealed class ServerParts : IServerParts
             Loggers = _loggers,
             Passphrase = new Passphrase(_settings.Passphrase!.Reveal()),
         };
-        return new OpenPast(await PastStore.OpenAsync(_settings.Tuning, parts, moment, cancellation), owned);
+        PastStore store = await PastStore.OpenAsync(_settings.Tuning, parts, moment, cancellation);
+        _live.Open(store);
+        return new OpenPast(store, _live, owned);
     }
 
     /// <inheritdoc/>
@@ -109,8 +116,9 @@ internal sealed class ServerParts : IServerParts
             Tls = _settings.Tls,
             Access = _settings.Access,
         };
-        return new NbdEndpoint(new NbdServer(
-            exports, options, _buffers, _metrics, _time, _loggers.CreateLogger<NbdServer>()));
+        var nbd = new NbdServer(exports, options, _buffers, _metrics, _time, _loggers.CreateLogger<NbdServer>());
+        _live.Serve(nbd);
+        return new NbdEndpoint(nbd);
     }
 
     private static async Task DisposeAllAsync(Stack<object> owned)
@@ -122,7 +130,7 @@ internal sealed class ServerParts : IServerParts
         }
     }
 
-    private sealed class OpenStore(BlockStore store, ControlApi control, Stack<object> owned) : IStoreEngine
+    private sealed class OpenStore(BlockStore store, ControlApi control, LiveSources live, Stack<object> owned) : IStoreEngine
     {
         public IExportDirectory Exports => store;
 
@@ -145,13 +153,14 @@ internal sealed class ServerParts : IServerParts
         public async ValueTask DisposeAsync()
         {
             await control.CloseAsync(TimeSpan.Zero);
+            live.Close();
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }
     }
 
     // Nothing is asked of it: the control API stays closed.
-    private sealed class OpenPast(PastStore store, Stack<object> owned) : IStoreEngine
+    private sealed class OpenPast(PastStore store, LiveSources live, Stack<object> owned) : IStoreEngine
     {
         public IExportDirectory Exports => store;
 
@@ -165,6 +174,7 @@ internal sealed class ServerParts : IServerParts
 
         public async ValueTask DisposeAsync()
         {
+            live.Close();
             await store.DisposeAsync();
             await DisposeAllAsync(owned);
         }

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Systemd;
 using ZeroFlow.Nbd.Access;
 using ZeroFlow.Nbd.Tls;
@@ -62,6 +63,12 @@ internal sealed record ServeSettings
 
     /// <summary>One request in so many is traced when traces go out; 0 for none.</summary>
     public int TraceOneIn { get; init; } = 1000;
+
+    /// <summary>The live view asks for the token on this machine, too.</summary>
+    public bool AdminLiveToken { get; init; }
+
+    /// <summary>What requests to the bucket cost, for the live view.</summary>
+    public PriceList Prices { get; init; } = new();
 
     /// <summary>Exports that must exist, created when missing.</summary>
     public required IReadOnlyList<ExportSpec> Exports { get; init; }

@@ -99,6 +99,8 @@ internal sealed class ServeSettingsReader
             OtlpEndpoint = telemetry.ReadEndpoint(),
             IsOtlpOn = telemetry.IsOn,
             TraceOneIn = telemetry.ReadOneIn(),
+            AdminLiveToken = ReadFlag(SettingKeys.AdminLiveToken),
+            Prices = new PriceSource(_layers, _errors).Read(),
             Exports = ReadExports(),
             Passphrase = new PassphraseSource(_layers, _inputs, _errors).Read(required: embedded is null),
             Tuning = ReadTuning(),

@@ -23,6 +23,12 @@ internal static class SettingKeys
     public const string CoreDumps = "CoreDumps";
     public const string OtlpEndpoint = "Telemetry:Otlp:Endpoint";
     public const string TraceOneIn = "Telemetry:TraceOneIn";
+    public const string AdminLiveToken = "Admin:LiveToken";
+    public const string PricesCurrency = "Prices:Currency";
+    public const string PricesPuts = "Prices:PutsPerThousand";
+    public const string PricesGets = "Prices:GetsPerThousand";
+    public const string PricesStorage = "Prices:StorageGigabyteMonth";
+    public const string PricesTransfer = "Prices:TransferGigabyte";
     public const string Exports = "Exports";
     public const string Access = "Access";
     public const string PassphraseFile = "PassphraseFile";
@@ -32,8 +38,9 @@ internal static class SettingKeys
     private static readonly string[] General =
     [
         Store, Data, AsOf, Listen, Socket, TlsMode, TlsCertificate, TlsKey, TlsClientCa, AdminListen, AdminSocket,
-        AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminHosts, Exports, Access, PassphraseFile, LogLevel, LogFormat,
-        CoreDumps, OtlpEndpoint, TraceOneIn,
+        AdminAllowRemote, AdminTokenFile, AdminMetricsTokenFile, AdminLiveToken, AdminHosts, Exports, Access, PassphraseFile,
+        LogLevel, LogFormat, CoreDumps, OtlpEndpoint, TraceOneIn,
+        PricesCurrency, PricesPuts, PricesGets, PricesStorage, PricesTransfer,
     ];
 
     // Their elements have keys of their own, such as Exports:3.

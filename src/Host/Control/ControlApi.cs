@@ -73,6 +73,9 @@ internal sealed class ControlApi
         }
     }
 
+    /// <summary>True when the request carries the token, which there is once the store has been opened.</summary>
+    public bool HasToken(HttpContext context) => _token is { } token && AdminGuard.Carries(context, token);
+
     /// <summary>Reads the JSON body of a request.</summary>
     /// <exception cref="BadHttpRequestException">It is not what the route takes; the message says why.</exception>
     public static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type)
@@ -208,9 +211,6 @@ internal sealed class ControlApi
             return false;
         }
     }
-
-    /// <summary>True when the request carries the token; false, too, as long as there is none.</summary>
-    public bool HasToken(HttpContext context) => _token is { } token && AdminGuard.Carries(context, token);
 
     private static Task RefuseAsync(HttpContext context, int status, string detail) =>
         RefuseAsync(context, FaultStatuses.ProblemOf(status, detail));

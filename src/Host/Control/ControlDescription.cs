@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Schema;
 using System.Text.Json.Serialization.Metadata;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Telemetry;
 
 namespace ZeroFlow.Host.Control;
@@ -25,6 +26,7 @@ internal static class ControlDescription
             paths[path.Key] = operations;
         }
 
+        paths[LiveEndpoint.FeedPath] = new JsonObject { ["get"] = Live(schemas) };
         return new JsonObject
         {
             ["openapi"] = "3.1.0",
@@ -55,6 +57,14 @@ internal static class ControlDescription
         refused["description"] = "Not done; the body says why.";
         operation["responses"] = new JsonObject { ["2XX"] = done, ["default"] = refused };
         return operation;
+    }
+
+    // Served by the live view: a stream would hold up a store that closes.
+    private static JsonObject Live(JsonObject schemas)
+    {
+        JsonObject frame = Body(LiveJson.Default.LiveFrame, schemas);
+        frame["description"] = "The server at this moment; to whoever accepts text/event-stream, once a second. Needs no token on the server's own machine.";
+        return new JsonObject { ["summary"] = "Show the live view.", ["responses"] = new JsonObject { ["200"] = frame } };
     }
 
     private static JsonObject Parameter(string name, string place) => new()

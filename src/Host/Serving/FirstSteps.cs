@@ -27,6 +27,7 @@ internal static class FirstSteps
                            (store/ is the object store, data/ the local log and cache: keep both)
               passphrase   {embedded.PassphraseFile}
                            (everything is encrypted with it: lose it and the data is lost, so keep a copy)
+              live view    {LiveView(metrics)}
               metrics      {metrics}, beside /healthz and /readyz
 
             Look at it     nbdinfo {url}
@@ -42,4 +43,8 @@ internal static class FirstSteps
 
             """;
     }
+
+    // A Unix socket is nothing that a browser opens.
+    private static string LiveView(string metrics) =>
+        metrics.StartsWith("http:", StringComparison.Ordinal) ? $"{metrics[..^"metrics".Length]} in a browser, or zeroflow top" : "zeroflow top";
 }

@@ -25,12 +25,16 @@ internal sealed class ServerState(Action<ServerState.Snapshot>? told = null)
     /// <summary>Phase and reason, read together.</summary>
     public Snapshot Current => _current;
 
+    /// <summary>Raised after each phase was entered, by whoever entered it.</summary>
+    public event Action? Changed;
+
     /// <summary>Enters a phase; <paramref name="reason"/> is shown to whoever asks the probes.</summary>
     public void Enter(ServerPhase phase, string reason)
     {
         var entered = new Snapshot(phase, reason);
         _current = entered;
         told?.Invoke(entered);
+        Changed?.Invoke();
     }
 
     /// <summary>One reading.</summary>

@@ -42,19 +42,7 @@ internal sealed class MetricCollector : IDisposable
     {
         lock (_scrapeLock)
         {
-            _scrape++;
-            try
-            {
-                _listener.RecordObservableInstruments();
-            }
-            catch (AggregateException)
-            {
-                // Every instrument was asked; those that failed are missing from this scrape, and counted.
-                _observeFailures++;
-            }
-
-            MetricFamily[] families;
-            lock (_familiesLock) families = [.. _families.Values];
+            MetricFamily[] families = Observe();
             var text = new StringBuilder(64 * 1024);
             foreach (MetricFamily family in families) family.Write(text, _scrape);
             WriteOwn(text);
@@ -62,8 +50,31 @@ internal sealed class MetricCollector : IDisposable
         }
     }
 
+    /// <summary>Asks the observable instruments, and returns every family by its name, with its series.</summary>
+    public IReadOnlyDictionary<string, MetricSample[]> Read()
+    {
+        lock (_scrapeLock) return Observe().ToDictionary(family => family.Name, family => family.Read(_scrape));
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _listener.Dispose();
+
+    // Under the scrape lock.
+    private MetricFamily[] Observe()
+    {
+        _scrape++;
+        try
+        {
+            _listener.RecordObservableInstruments();
+        }
+        catch (AggregateException)
+        {
+            // Every instrument was asked; those that failed are missing from this scrape, and counted.
+            _observeFailures++;
+        }
+
+        lock (_familiesLock) return [.. _families.Values];
+    }
 
     private void Enable(Instrument instrument, MeterListener listener)
     {

@@ -54,6 +54,12 @@ internal sealed class MetricFamily
         return Add(tags, hash);
     }
 
+    /// <summary>The series that there are, as they are now.</summary>
+    public MetricSample[] Read(long scrape)
+    {
+        lock (_lock) return [.. _byLabels.Values.Where(s => !IsObserved || s.WasObserved(scrape)).Select(static s => s.Read())];
+    }
+
     /// <summary>Writes the family, or nothing when it has no series to show.</summary>
     public void Write(StringBuilder text, long scrape)
     {
@@ -74,13 +80,14 @@ internal sealed class MetricFamily
     private MetricSeries? Add(ReadOnlySpan<KeyValuePair<string, object?>> tags, int hash)
     {
         KeyValuePair<string, object?>[] kept = tags.ToArray();
-        string labels = Render(kept);
+        SortedDictionary<string, string> named = LabelsOf(kept);
+        string labels = Render(named);
         lock (_lock)
         {
             if (!_byLabels.TryGetValue(labels, out MetricSeries? series))
             {
                 if (_byLabels.Count >= SeriesMax) return null;
-                series = new MetricSeries(labels, _bounds);
+                series = new MetricSeries(labels, named, _bounds);
                 _byLabels.Add(labels, series);
             }
 
@@ -133,17 +140,16 @@ internal sealed class MetricFamily
         return hash.ToHashCode();
     }
 
-    private static string Render(KeyValuePair<string, object?>[] tags)
+    private static SortedDictionary<string, string> LabelsOf(KeyValuePair<string, object?>[] tags)
     {
         var labels = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach ((string key, object? value) in tags)
-        {
-            string text = Convert.ToString(value, System.Globalization.CultureInfo.InvariantCulture) ?? "";
-            labels[MetricName.OfLabel(key)] = MetricName.EscapeLabelValue(text);
-        }
-
-        return string.Join(',', labels.Select(label => $"{label.Key}=\"{label.Value}\""));
+            labels[MetricName.OfLabel(key)] = Convert.ToString(value, System.Globalization.CultureInfo.InvariantCulture) ?? "";
+        return labels;
     }
+
+    private static string Render(SortedDictionary<string, string> labels) =>
+        string.Join(',', labels.Select(label => $"{label.Key}=\"{MetricName.EscapeLabelValue(label.Value)}\""));
 
     private sealed class Entry(int hash, KeyValuePair<string, object?>[] tags, MetricSeries series)
     {

@@ -9,16 +9,21 @@ namespace ZeroFlow.Host.Telemetry;
 internal sealed class MetricSeries
 {
     private readonly string _labels;
+    private readonly IReadOnlyDictionary<string, string> _tags;
     private readonly double[] _bounds;
     private readonly long[] _buckets;
     private long _whole;
     private double _fraction;
     private long _observedInScrape;
 
-    /// <summary>Makes a series; <paramref name="labels"/> are rendered, without braces, possibly empty.</summary>
-    public MetricSeries(string labels, double[]? bounds)
+    /// <summary>
+    /// Makes a series; <paramref name="labels"/> are rendered, without braces, possibly empty, and <paramref name="tags"/> are
+    /// what they say.
+    /// </summary>
+    public MetricSeries(string labels, IReadOnlyDictionary<string, string> tags, double[]? bounds)
     {
         _labels = labels;
+        _tags = tags;
         _bounds = bounds ?? [];
         _buckets = bounds is null ? [] : new long[bounds.Length + 1];
     }
@@ -47,6 +52,15 @@ internal sealed class MetricSeries
 
     /// <summary>True when the series was reported in <paramref name="scrape"/>.</summary>
     public bool WasObserved(long scrape) => Volatile.Read(ref _observedInScrape) == scrape;
+
+    /// <summary>What was counted until now.</summary>
+    public MetricSample Read()
+    {
+        double value = Volatile.Read(ref _whole) + Volatile.Read(ref _fraction);
+        long[] buckets = new long[_buckets.Length];
+        for (int i = 0; i < buckets.Length; i++) buckets[i] = Volatile.Read(ref _buckets[i]);
+        return new MetricSample(_tags, value, buckets, _bounds);
+    }
 
     /// <summary>Writes the series as lines of <paramref name="family"/>.</summary>
     public void Write(string family, StringBuilder text)

@@ -22,7 +22,9 @@ internal sealed class NbdConnection : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ClientIdentity _client;
     private IWireTransport _transport;
+    private ClientIdentity? _secured;
     private Transmission? _transmission;
+    private volatile NbdClient? _attached;
 
     public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
@@ -44,6 +46,9 @@ internal sealed class NbdConnection : IDisposable
 
     /// <summary>True once the client has attached an export.</summary>
     public bool IsAttached => Volatile.Read(ref _transmission) is not null;
+
+    /// <summary>Who has attached what; null until then.</summary>
+    public NbdClient? Client => _attached;
 
     /// <summary>Serves the client on the calling thread until the connection has ended. Never throws.</summary>
     public void Run()
@@ -107,6 +112,8 @@ internal sealed class NbdConnection : IDisposable
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
         _services.Log.Attached(Number, device.Info.Name);
+        ClientIdentity client = _secured ?? _client;
+        _attached = new NbdClient(Number, client.ToString(), device.Info.Name, _secured is not null, _services.Time.GetUtcNow());
         var transmission = new Transmission(
             _transport, input, device, handshake.Terms, _services, OnBroken, _aborted.Token);
 
@@ -144,9 +151,10 @@ internal sealed class NbdConnection : IDisposable
             var tls = TlsTransport.Accept(_socket, _services.Tls!.ForHandshake(), _services.Pool);
             _transport = tls;
             _services.Log.Secured(Number, tls.Peer);
-            return tls.ClientCertificate is { } certificate
-                ? (tls, _client with { CertificateNames = ClientIdentity.NamesIn(certificate) })
-                : (tls, _client);
+            _secured = tls.ClientCertificate is { } certificate
+                ? _client with { CertificateNames = ClientIdentity.NamesIn(certificate) }
+                : _client;
+            return (tls, _secured);
         }
         catch (AuthenticationException fault)
         {

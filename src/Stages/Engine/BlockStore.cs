@@ -64,6 +64,12 @@ public sealed class BlockStore : IExportDirectory, IAsyncDisposable
     public int AttachedTo(string name) => _catalog.AttachedTo(name);
 
     /// <summary>
+    /// Whether an export has writes that only the WAL holds. All exports are published in one order, so those are no older
+    /// than <see cref="StoreStatus.OldestUnpublished"/>. False when there is no export of that name.
+    /// </summary>
+    public bool HasUnpublished(string name) => _catalog.HasUnpublished(name);
+
+    /// <summary>
     /// Makes sure that an export exists: creates it when it is missing; one that exists keeps its size, and gets the
     /// level when one is given. Durable in the WAL when the task completes. A name that an existing export was renamed
     /// from makes nothing: that export is returned as it is. Only <see cref="CreateExportAsync"/> and

@@ -61,6 +61,8 @@ internal sealed partial class ExportCatalog : IDisposable
 
     public int AttachedTo(string name) => _byName.GetValueOrDefault(name)?.Attached ?? 0;
 
+    public bool HasUnpublished(string name) => _byName.GetValueOrDefault(name) is { Memtable.Count: > 0 };
+
     public void Dispose() => _turn.Dispose();
 
     public async Task<ExportInfo> EnsureAsync(

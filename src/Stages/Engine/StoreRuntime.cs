@@ -144,7 +144,9 @@ internal sealed class StoreRuntime : IAsyncDisposable
         _admission.DirtyBytes,
         _cutter.OldestUnpublished,
         _opened.State.Position.Epoch,
-        _opened.State.Position.Number);
+        _opened.State.Position.Number,
+        _opened.Health.Since,
+        _admission.LimitBytes);
 
     public StoreSpace Space
     {

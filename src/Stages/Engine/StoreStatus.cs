@@ -9,6 +9,8 @@ namespace ZeroFlow.Stages.Engine;
 /// <param name="OldestUnpublished">Age of the oldest write that only the WAL holds.</param>
 /// <param name="Epoch">This writer's term.</param>
 /// <param name="LastTable">Number of the last committed table in it.</param>
+/// <param name="BucketSince">When <paramref name="BucketReachable"/> last changed, or the store was opened.</param>
+/// <param name="DirtyBytesMax">WAL bytes at which writes are held back.</param>
 public sealed record StoreStatus(
     bool IsFenced,
     string? Fault,
@@ -17,7 +19,9 @@ public sealed record StoreStatus(
     long DirtyBytes,
     TimeSpan OldestUnpublished,
     uint Epoch,
-    ulong LastTable);
+    ulong LastTable,
+    DateTimeOffset BucketSince,
+    long DirtyBytesMax);
 
 /// <summary>What a stop left behind.</summary>
 /// <param name="EverythingPublished">The bucket holds all that was acknowledged.</param>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ZeroFlow.Host.Configuration;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Pipeline.Device;
 
 namespace ZeroFlow.Host.Tests.Configuration;
@@ -166,6 +167,28 @@ public sealed class ServeSettingsTests
         if (allow is not null) source.Option("Admin:AllowRemote", allow);
         if (isGood) Assert.Equal(1, source.Read().AdminListen!.Port);
         else Assert.Contains(source.ReadErrors(), e => e.Contains("Admin:AllowRemote", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Prices_are_S3_Standards_unless_they_are_set()
+    {
+        using SettingsSource source = SettingsSource.Complete().Option("Prices:Currency", "EUR").Variable("ZEROFLOW__PRICES__TRANSFERGIGABYTE", "0.09");
+        PriceList prices = source.Read().Prices;
+        Assert.Equal(new PriceList { Currency = "EUR", TransferGigabyte = 0.09 }, prices);
+        Assert.Equal((0.005, 0.0004, 0.023), (prices.PutsPerThousand, prices.GetsPerThousand, prices.StorageGigabyteMonth));
+    }
+
+    [Theory]
+    [InlineData("Prices:PutsPerThousand", "-1")]
+    [InlineData("Prices:GetsPerThousand", "cheap")]
+    [InlineData("Prices:StorageGigabyteMonth", "1e3")]
+    [InlineData("Prices:TransferGigabyte", "NaN")]
+    [InlineData("Prices:Currency", "a lot of money")]
+    [InlineData("Admin:LiveToken", "perhaps")]
+    public void A_price_that_is_none_is_told(string key, string value)
+    {
+        using SettingsSource source = SettingsSource.Complete().Option(key, value);
+        Assert.Contains(source.ReadErrors(), error => error.StartsWith($"{key} is ", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -4,11 +4,13 @@ using Microsoft.Extensions.Logging.Abstractions;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Commands;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Host.Tests.Configuration;
 using ZeroFlow.Host.Tests.Serving;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Tests.Control;
 
@@ -114,5 +116,10 @@ public sealed class AdminSocketTests : IDisposable
     }
 
     private AdminEndpoint New() =>
-        new(null, Path, new ServerState(), _collector, new ControlApi(), NullLoggerFactory.Instance);
+        new(
+            null, Path,
+            new LiveSources(
+                _collector, new ServerState(), new RecentEvents(TimeProvider.System), TimeProvider.System, "file:///nowhere",
+                new StoreOptions(), new PriceList(), null),
+            liveNeedsToken: false, new ControlApi(), NullLoggerFactory.Instance);
 }

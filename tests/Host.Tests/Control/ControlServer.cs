@@ -6,6 +6,7 @@ using ZeroFlow.Host.Commands;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Pipeline.Telemetry;
@@ -18,9 +19,12 @@ public sealed class ControlServer : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("zeroflow-control-").FullName;
     private readonly PipelineMetrics _pipeline = new();
-    private readonly MetricCollector _collector = new(static _ => false);
+    private readonly MetricCollector _collector;
+    private readonly ServerState _state = new();
     private AdminEndpoint? _admin;
     private IStoreEngine? _store;
+
+    public ControlServer() => _collector = new MetricCollector(meter => meter == _pipeline.Meter);
 
     public string DataDirectory => Path.Combine(_directory, "data");
 
@@ -32,25 +36,46 @@ public sealed class ControlServer : IAsyncLifetime
 
     internal ControlApi Api { get; } = new();
 
+    internal ServerState State => _state;
+
+    internal bool LiveNeedsToken { get; init; }
+
     public string PathOf(string file) => Path.Combine(_directory, file);
 
     public async ValueTask InitializeAsync()
     {
         ServeSettings settings = Settings(DataDirectory);
         Directory.CreateDirectory(Path.Combine(_directory, "store"));
-        _admin = new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, new ServerState(), _collector, Api, NullLoggerFactory.Instance);
+        LiveSources sources = SourcesOf(settings);
+        _admin = new AdminEndpoint(settings.AdminListen, settings.AdminSocketPath, sources, LiveNeedsToken, Api, NullLoggerFactory.Instance);
         await _admin.StartAsync(CancellationToken.None);
-        _store = await OpenAsync(settings, Api);
+        _store = await OpenAsync(settings, sources, Api);
+        State.Enter(ServerPhase.Ready, "clients can attach");
     }
 
     // Another server, on a machine of its own, takes the store over and is gone again.
-    public async Task TakeOverAsync() =>
-        await (await OpenAsync(Settings(PathOf("elsewhere")), new ControlApi())).DisposeAsync();
+    public async Task TakeOverAsync()
+    {
+        ServeSettings settings = Settings(PathOf("elsewhere"));
+        await (await OpenAsync(settings, SourcesOf(settings), new ControlApi())).DisposeAsync();
+    }
+
+    public async Task CloseStoreAsync()
+    {
+        if (_store is not null) await _store.DisposeAsync();
+        _store = null;
+    }
+
+    public async Task CloseAdminAsync()
+    {
+        if (_admin is not null) await _admin.DisposeAsync();
+        _admin = null;
+    }
 
     public async ValueTask DisposeAsync()
     {
-        if (_store is not null) await _store.DisposeAsync();
-        if (_admin is not null) await _admin.DisposeAsync();
+        await CloseStoreAsync();
+        await CloseAdminAsync();
         _collector.Dispose();
         _pipeline.Dispose();
         Directory.Delete(_directory, recursive: true);
@@ -66,7 +91,8 @@ public sealed class ControlServer : IAsyncLifetime
     {
         var output = new StringWriter();
         var error = new StringWriter();
-        int code = await CommandTree.RunAsync([.. arguments, "--admin", Address, "--data", DataDirectory], output, error);
+        string[] where = arguments.Contains("--admin") ? [] : ["--admin", Address, "--data", DataDirectory];
+        int code = await CommandTree.RunAsync([.. arguments, .. where], output, error);
         return (code, output.ToString(), error.ToString());
     }
 
@@ -104,6 +130,9 @@ public sealed class ControlServer : IAsyncLifetime
             Embedded = null,
         };
 
-    private Task<IStoreEngine> OpenAsync(ServeSettings settings, ControlApi api) =>
-        new ServerParts(settings, _pipeline, new BootClock(), api, NullLoggerFactory.Instance).OpenStoreAsync(CancellationToken.None);
+    private LiveSources SourcesOf(ServeSettings settings) =>
+        LiveSources.Of(settings, _collector, _state, new RecentEvents(TimeProvider.System), new BootClock());
+
+    private Task<IStoreEngine> OpenAsync(ServeSettings settings, LiveSources sources, ControlApi api) =>
+        new ServerParts(settings, _pipeline, new BootClock(), api, sources, NullLoggerFactory.Instance).OpenStoreAsync(CancellationToken.None);
 }

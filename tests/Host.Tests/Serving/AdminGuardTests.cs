@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 using ZeroFlow.Host.Tests.Configuration;
@@ -112,7 +113,11 @@ public sealed partial class AdminGuardTests
         {
             var endpoint = new IPEndPoint(address, 0);
             var guard = new AdminGuard(endpoint, [], metricsToken is null ? null : new AdminToken(metricsToken));
-            _admin = new AdminEndpoint(endpoint, null, new ServerState(), _collector, new ControlApi(), NullLoggerFactory.Instance, guard);
+            using SettingsSource source = SettingsSource.Complete();
+            var sources = LiveSources.Of(
+                source.Read(), _collector, new ServerState(), new RecentEvents(TimeProvider.System), TimeProvider.System);
+            _admin = new AdminEndpoint(
+                endpoint, null, sources, liveNeedsToken: false, new ControlApi(), NullLoggerFactory.Instance, guard);
         }
 
         public int Port => _admin.Address!.Port;

@@ -6,6 +6,7 @@ using ZeroFlow.Host.Admin;
 using ZeroFlow.Host.Composition;
 using ZeroFlow.Host.Configuration;
 using ZeroFlow.Host.Control;
+using ZeroFlow.Host.Live;
 using ZeroFlow.Host.Serving;
 using ZeroFlow.Host.Telemetry;
 
@@ -30,7 +31,9 @@ internal sealed class ServerRun : IDisposable, ILoggerProvider, ILogger
             logging.AddProvider(this);
         });
         _admin = new AdminEndpoint(
-            admin ?? new IPEndPoint(IPAddress.Loopback, 0), adminSocket, _state, _collector, new ControlApi(), _loggers);
+            admin ?? new IPEndPoint(IPAddress.Loopback, 0), adminSocket,
+            LiveSources.Of(settings, _collector, _state, new RecentEvents(TimeProvider.System), TimeProvider.System),
+            liveNeedsToken: false, new ControlApi(), _loggers);
         Life = new ServerLife(settings, parts, _admin, _state, Output, _loggers.CreateLogger<ServerLife>());
     }
 

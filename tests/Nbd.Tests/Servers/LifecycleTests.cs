@@ -40,6 +40,27 @@ public sealed class LifecycleTests
         Assert.Equal(0, server.Server.ConnectionCount);
     }
 
+    // Who has attached something is known by name; who only haggles is a connection, and no client.
+    [Fact]
+    public async Task Clients_are_listed_while_they_are_attached()
+    {
+        await using TestServer server = await TestServer.StartAsync();
+        using RawClient haggling = server.Connect().Greet();
+        using (RawClient first = server.Attach())
+        using (RawClient second = server.Attach())
+        {
+            Assert.Equal(NbdError.None, first.Call(NbdCommand.Flush, 0, 0));
+            Assert.Equal(NbdError.None, second.Call(NbdCommand.Flush, 0, 0));
+            IReadOnlyList<NbdClient> clients = server.Server.Clients();
+            Assert.Equal(2, clients.Count);
+            Assert.All(clients, static client => Assert.Equal(("disk", "127.0.0.1", false), (client.Export, client.Peer, client.IsSecured)));
+            Assert.True(clients[0].Connection < clients[1].Connection);
+        }
+
+        await server.UntilConnectionsAreAsync(1);
+        Assert.Empty(server.Server.Clients());
+    }
+
     [Fact]
     public async Task A_stop_gives_up_what_does_not_drain_in_time()
     {

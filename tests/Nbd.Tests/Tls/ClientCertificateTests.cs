@@ -19,6 +19,9 @@ public sealed class ClientCertificateTests
             await TestServer.StartAsync(folder.Options(isRequired: true, asksClients: true));
         using RawClient client = StartTlsTests.Attach(server, folder, folder.Client(), version);
         Assert.Equal(NbdError.None, client.Call(NbdCommand.Flush, 0, 0));
+        NbdClient known = Assert.Single(server.Server.Clients());
+        Assert.Contains("with a certificate for client", known.Peer, StringComparison.Ordinal);
+        Assert.True(known.IsSecured);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.ServerSentEvents;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
@@ -132,6 +133,21 @@ internal sealed class ControlClient : IDisposable
             yield return JsonSerializer.Deserialize(text, Json.TraceLine) ?? throw new JsonException("The server answered null.");
     }
 
+    /// <summary>Asks for something, and returns it as it was answered.</summary>
+    public async Task<string> ReadTextAsync(string path, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, path, null, cancellation);
+        return await response.Content.ReadAsStringAsync(cancellation);
+    }
+
+    /// <summary>Follows a stream of server-sent events: the data of each, as long as the server sends any.</summary>
+    public async IAsyncEnumerable<string> WatchAsync(string path, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await SendAsync(HttpMethod.Get, path, null, cancellation, "text/event-stream");
+        await using Stream body = await response.Content.ReadAsStreamAsync(cancellation);
+        await foreach (SseItem<string> item in SseParser.Create(body).EnumerateAsync(cancellation)) yield return item.Data;
+    }
+
     private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -151,10 +167,11 @@ internal sealed class ControlClient : IDisposable
         new(JsonSerializer.SerializeToUtf8Bytes(request, type));
 
     private async Task<HttpResponseMessage> SendAsync(
-        HttpMethod method, string path, HttpContent? body, CancellationToken cancellation)
+        HttpMethod method, string path, HttpContent? body, CancellationToken cancellation, string? accept = null)
     {
         string target = _limit is null ? path : $"{path}{(path.Contains('?', StringComparison.Ordinal) ? '&' : '?')}{_limit}";
         using var request = new HttpRequestMessage(method, target) { Content = body };
+        if (accept is not null) request.Headers.Accept.ParseAdd(accept);
         HttpResponseMessage response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
         if (response.IsSuccessStatusCode) return response;
         using (response) throw new RefusedException(response.StatusCode, await DetailAsync(response, cancellation));
