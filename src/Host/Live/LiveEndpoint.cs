@@ -39,7 +39,7 @@ internal sealed class LiveEndpoint(LiveFeed feed, ControlApi control, bool needs
         context.Response.Headers.CacheControl = "no-store";
         context.Response.ContentType = isStream ? EventStream : "application/json";
         if (HttpMethods.IsHead(context.Request.Method)) return;
-        if (feed.Watch() is not { } frames)
+        if (feed.Watch(beginsWithLast: isStream) is not { } frames)
         {
             await RefuseAsync(context, FaultStatuses.ProblemOf(
                 StatusCodes.Status503ServiceUnavailable, $"{LiveFeed.ViewersMax} are looking already; close one of them."));

@@ -46,10 +46,11 @@ internal sealed class LiveFeed : IDisposable
     }
 
     /// <summary>
-    /// The frames from now on, the first one at once; null when there are too many viewers. Ends with the feed. To be
-    /// given back by <see cref="Leave"/>.
+    /// The frames from now on; null when there are too many viewers. Ends with the feed. To be given back by
+    /// <see cref="Leave"/>.
     /// </summary>
-    public ChannelReader<LiveShot>? Watch()
+    /// <param name="beginsWithLast">The newest frame that others have comes at once; otherwise all are made after the call.</param>
+    public ChannelReader<LiveShot>? Watch(bool beginsWithLast)
     {
         // The newest frame is the only one worth having.
         var viewer = Channel.CreateBounded<LiveShot>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
@@ -61,7 +62,7 @@ internal sealed class LiveFeed : IDisposable
             if (_isClosed) return viewer.Reader;
             if (_isRunning)
             {
-                if (_last is { } last) viewer.Writer.TryWrite(Serialized(last));
+                if (beginsWithLast && _last is { } last) viewer.Writer.TryWrite(Serialized(last));
             }
             else
             {

@@ -57,13 +57,13 @@ public sealed class TopTests(ControlServer server) : IClassFixture<ControlServer
     [Fact]
     public async Task It_prints_once_for_scripts_as_text_or_as_json()
     {
-        await server.DoAsync("export", "create", "disk", "1M");
+        await server.DoAsync("export", "create", "vm-1", "1M");
         string text = await server.DoAsync("top", "--once");
         Assert.StartsWith("Healthy", text, StringComparison.Ordinal);
         Assert.DoesNotContain('\e', text);
-        Assert.Contains("\ndisk ", text, StringComparison.Ordinal);
+        Assert.Contains("\nvm-1 ", text, StringComparison.Ordinal);
         string json = await server.DoAsync("top", "--json");
-        Assert.Equal("disk", JsonSerializer.Deserialize(json, LiveJson.Default.LiveFrame)!.Exports[0].Name);
+        Assert.Equal("vm-1", JsonSerializer.Deserialize(json, LiveJson.Default.LiveFrame)!.Exports[0].Name);
     }
 
     [Theory]
