@@ -11,6 +11,7 @@ packages=(
   haproxy                                         # latency in front of it
   prometheus                                      # promtool
   strace                                          # proof of what is synced
+  e2fsprogs xfsprogs mount                        # file systems whose power fails
 )
 
 missing=()
