@@ -59,14 +59,25 @@ internal sealed partial class ChainWalker
     /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
-        StoreState state = await LoadCheckpointAsync(asOf, cancellation);
-        bool isPast = await ApplyListedAsync(state, cancellation, asOf.ToUnixTimeMilliseconds());
+        for (int attempt = 1; ; attempt++)
+        {
+            ChainPosition? before = await FindNewestCheckpointAsync(cancellation);
+            StoreState state = await LoadCheckpointAsync(asOf, cancellation);
+            bool isPast = await ApplyListedAsync(state, cancellation, asOf.ToUnixTimeMilliseconds());
 
-        // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
-        // as only what lies behind a checkpoint is.
-        if (!isPast && await FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.Position) throw TooOld(asOf);
-        await VerifyPresentAsync(state, asOf, cancellation);
-        return state;
+            // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
+            // as only what lies behind a checkpoint is. A checkpoint that came while this walked proves nothing: what it
+            // lies behind may have come with it.
+            if (!isPast && before > state.Position) throw TooOld(asOf);
+            if (!isPast && await FindNewestCheckpointAsync(cancellation) > state.Position)
+            {
+                if (attempt == RestartsMax) throw TooOld(asOf);
+                continue;
+            }
+
+            await VerifyPresentAsync(state, asOf, cancellation);
+            return state;
+        }
     }
 
     /// <summary>The position of the newest checkpoint, or null when there is none.</summary>

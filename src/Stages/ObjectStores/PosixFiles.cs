@@ -15,9 +15,17 @@ internal static partial class PosixFiles
 
     private const int NotPermitted = 1;
     private const int Denied = 13;
+    private const int IsDirectory = 21;
+    private const int NoSpace = 28;
     private const int NotSupported = 95;
+    private const int QuotaExceeded = 122;
 
     private const int ReadOnlyCloseOnExec = 0x80000;
+    private const int WriteOnlyCloseOnExec = 0x80001;
+
+    // O_TMPFILE, which has O_DIRECTORY in it.
+    private static readonly int NamelessFile =
+        0x400000 | (RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000);
 
     /// <summary>Gives <paramref name="existing"/> a second name; false when that name is taken.</summary>
     public static bool TryLink(string existing, string name) =>
@@ -60,16 +68,20 @@ internal static partial class PosixFiles
 
     /// <summary>The same for a directory that is open.</summary>
     /// <remarks>
-    /// On XFS the fsync of a directory succeeds when the file system has shut down in the meantime: its changes, given
-    /// up with the log, wait for nothing any more. Touching the directory is a change that a file system refuses once it
-    /// has given up, XFS as well as ext4 and btrfs with an aborted journal: where it succeeds, the fsync before it was
-    /// true. A directory that is not ours to touch is one that we did not change.
+    /// The fsync of a directory may succeed although the file system has given up meanwhile, when what would have to be
+    /// waited for went with its log: on XFS after a shutdown; on ext4 when another thread's commit fails in the middle of
+    /// the call. Making a file without a name, which leaves nothing behind, is a change, and changes are refused from then
+    /// on: where it succeeds, the fsync before it was true.
     /// </remarks>
     internal static void SyncDirectory(SafeFileHandle directory, string path)
     {
         ThrowIfFailed(SyncFile(directory), "fsync", path);
-        if (SetTimes(directory, times: 0) != 0 && Marshal.GetLastPInvokeError() is not (NotPermitted or Denied or NotSupported))
-            ThrowLastError("futimens", path);
+        using SafeFileHandle nameless = OpenNew(path, NamelessFile | WriteOnlyCloseOnExec, mode: 0b110_000_000);
+
+        // No space, no permission and no support for it are answers of a file system that lives.
+        if (nameless.IsInvalid && Marshal.GetLastPInvokeError() is not
+            (NotPermitted or Denied or IsDirectory or NoSpace or NotSupported or QuotaExceeded))
+            ThrowLastError("a change after fsync", path);
     }
 
     private static bool SucceedsUnlessExists(int result, string call, string path)
@@ -109,6 +121,6 @@ internal static partial class PosixFiles
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int SyncFile(SafeFileHandle file);
 
-    [LibraryImport("libc", EntryPoint = "futimens", SetLastError = true)]
-    private static partial int SetTimes(SafeFileHandle file, nint times);
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    private static partial SafeFileHandle OpenNew(string path, int flags, uint mode);
 }
