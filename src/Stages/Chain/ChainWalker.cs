@@ -59,24 +59,24 @@ internal sealed partial class ChainWalker
     /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
+        ChainPosition? below = null;
         for (int attempt = 1; ; attempt++)
         {
             ChainPosition? before = await FindNewestCheckpointAsync(cancellation);
-            StoreState state = await LoadCheckpointAsync(asOf, cancellation);
+            StoreState state = await LoadCheckpointAsync(asOf, below, cancellation);
             bool isPast = await ApplyListedAsync(state, cancellation, asOf.ToUnixTimeMilliseconds());
 
             // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
             // as only what lies behind a checkpoint is. A checkpoint that came while this walked proves nothing: what it
             // lies behind may have come with it.
             if (!isPast && before > state.Position) throw TooOld(asOf);
-            if (!isPast && await FindNewestCheckpointAsync(cancellation) > state.Position)
-            {
-                if (attempt == RestartsMax) throw TooOld(asOf);
-                continue;
-            }
+            if (!isPast && attempt < RestartsMax && await FindNewestCheckpointAsync(cancellation) > state.Position) continue;
+            if (await AreAllPresentAsync(state, cancellation)) return state;
 
-            await VerifyPresentAsync(state, asOf, cancellation);
-            return state;
+            // A checkpoint that reached the bucket after its writer had been taken over lacks its pages soon; the one
+            // before it leads to the same moment.
+            if (state.StartedFrom == default) throw TooOld(asOf);
+            below = state.StartedFrom;
         }
     }
 
@@ -114,7 +114,8 @@ internal sealed partial class ChainWalker
         }
     }
 
-    private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, CancellationToken cancellation)
+    // The newest that was made by then; below another one, if that led nowhere.
+    private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, ChainPosition? below, CancellationToken cancellation)
     {
         List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
         foreach (ChainPosition at in found.OrderDescending())
@@ -122,6 +123,7 @@ internal sealed partial class ChainWalker
             try
             {
                 // What is none is for the decoder to name.
+                if (below is { } limit && !(at < limit)) continue;
                 if (await Checkpoint.ReadTimeAsync(_objects, at, cancellation) > asOf) continue;
                 byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
                 if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
@@ -136,7 +138,7 @@ internal sealed partial class ChainWalker
     }
 
     // Beyond what is retained, tables go one by one: a store with holes is refused now, not when a read meets one.
-    private async Task VerifyPresentAsync(StoreState state, DateTimeOffset asOf, CancellationToken cancellation)
+    private async Task<bool> AreAllPresentAsync(StoreState state, CancellationToken cancellation)
     {
         var present = new HashSet<string>(StringComparer.Ordinal);
         foreach (string prefix in (string[])[ChainNames.ChainPrefix, ChainNames.MapPrefix])
@@ -144,7 +146,7 @@ internal sealed partial class ChainWalker
             await foreach (ObjectEntry entry in _objects.ListAsync(prefix, null, cancellation)) present.Add(entry.Key);
         }
 
-        if (state.Tables.All().Any(entry => entry.Table.LiveBytes > 0 && !present.Contains(entry.Table.ObjectKey))) throw TooOld(asOf);
+        return state.Tables.All().All(entry => entry.Table.LiveBytes == 0 || present.Contains(entry.Table.ObjectKey));
     }
 
     private StorageFaultException TooOld(DateTimeOffset asOf) => new(

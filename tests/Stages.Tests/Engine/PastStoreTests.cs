@@ -131,6 +131,34 @@ public sealed class PastStoreTests
         Assert.True(walks > 0);
     }
 
+    // The writer died with the request under way; its successor knows nothing of the pages that the checkpoint names.
+    [Fact]
+    public async Task A_checkpoint_that_reaches_the_bucket_after_a_takeover_hides_no_moment()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = Days };
+        var random = new Random(13);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        await OverwriteAsync(bench, disk, random);
+        Moment moment = await ChangeAsync(bench, disk, random);
+        await bench.CrashAsync(store, loseWal: false);
+        string late = Newest(bench)!;
+        byte[] body = bench.Objects.Peek(late)!;
+        bench.Objects.Remove(late);
+
+        store = await bench.OpenAsync();
+        disk = store.Find("disk", disk.Image);
+        bench.Objects.Plant(late, body);
+        await OverwriteAsync(bench, disk, random);
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(late) is null);
+        await AssertWasAsync(bench, moment);
+
+        bench.Objects.Plant(late, body);
+        await AssertWasAsync(bench, moment);
+        await disk.CheckAllAsync();
+    }
+
     [Fact]
     public async Task A_store_that_is_not_there_is_not_made()
     {

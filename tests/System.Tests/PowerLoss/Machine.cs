@@ -98,12 +98,14 @@ internal sealed class Machine : IAsyncDisposable
     // The loop device lets go of its file a moment after it was detached.
     private async Task UnplugAsync(ChildProcess fuse)
     {
-        for (var attempt = 0; attempt < 100 && !fuse.HasExited; attempt++)
+        for (var attempt = 0; attempt < 400 && !fuse.HasExited; attempt++)
         {
             await Tool.TryAsync("umount", _folder["device"]);
             await Task.Delay(50, CancellationToken.None);
         }
 
+        // One that was in the way until the end leaves its mount behind.
+        if (!fuse.HasExited) await Tool.TryAsync("umount", "--lazy", _folder["device"]);
         await fuse.DisposeAsync();
     }
 }
