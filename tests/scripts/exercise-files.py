@@ -27,7 +27,9 @@ def check_file(name, expected):
         found = file.readall()
     if found != expected:
         at = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), min(len(found), len(expected)))
-        fail(f"{name} differs at {at} (it has {len(found)} bytes, and must have {len(expected)})")
+        end = next((i for i in range(at, min(len(found), len(expected))) if found[i] == expected[i] and found[i:i + 64] == expected[i:i + 64]), len(found))
+        kinds = ["zeros" if not any(data[at:end]) else "data" for data in (found, expected)]
+        fail(f"{name} ({len(found)} bytes, must be {len(expected)}) has {kinds[0]} and not its {kinds[1]} from {at} to {end}")
 
 
 def check_all(model):
