@@ -83,7 +83,10 @@ public sealed class WeatherTests(ZeroFlowBinary binary, RadosGateway gateway)
             if (round > 0) await Crashes.AssertKeptAsync(server, history, promise, when);
             var load = new Load(history, seed + round)
             {
-                Connections = 3, Depth = 2, Pace = TimeSpan.FromMilliseconds(1), FlushPercent = 4,
+                Connections = 3,
+                Depth = 2,
+                Pace = TimeSpan.FromMilliseconds(1),
+                FlushPercent = 4,
             };
             await Crashes.KillUnderLoadAsync(server, load, random.Next(1000, Require.Long ? 15_000 : 2500));
             writes += history.Acknowledgements;
