@@ -14,6 +14,7 @@ packages=(
   systemd                                         # systemd-socket-activate
   strace                                          # proof of what is synced
   chromium fonts-dejavu-core bsdutils             # the live page, and script(1) for zeroflow top
+  e2fsprogs xfsprogs mount                        # file systems whose power fails
 )
 
 missing=()

@@ -2,7 +2,8 @@ using System.Globalization;
 using ZeroFlow.Simulation;
 
 // dotnet run --project tests/Simulation -c Release -- --seed 7            plays one seed, twice, and compares the traces
-// dotnet run --project tests/Simulation -c Release -- --from 1 --count 500 plays many; stops at the first failure
+// dotnet run --project tests/Simulation -c Release -- --from 1 --count 500 plays many; stops at the first failure.
+// --go-on does not stop; --from 2 --step 5 plays those that keep their past.
 long Argument(string name, long fallback)
 {
     int at = Array.IndexOf(args, name);
@@ -12,13 +13,14 @@ long Argument(string name, long fallback)
 int only = (int)Argument("--seed", 0);
 int from = only != 0 ? only : (int)Argument("--from", 1);
 int count = only != 0 ? 2 : (int)Argument("--count", 100);
+int step = (int)Argument("--step", 1);
 var totals = new SortedDictionary<string, int>(StringComparer.Ordinal);
 long steps = 0;
 TimeSpan simulated = TimeSpan.Zero;
 int failures = 0;
 for (int i = 0; i < count; i++)
 {
-    int seed = only != 0 ? only : from + i;
+    int seed = only != 0 ? only : from + (i * step);
     try
     {
         RunReport report = SimulationRun.Play(seed);

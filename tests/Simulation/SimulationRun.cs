@@ -19,7 +19,7 @@ internal sealed class RunReport
 
     public ulong Trace { get; set; }
 
-    public void Add(string what) => _counts[what] = _counts.GetValueOrDefault(what) + 1;
+    public void Add(string what, int times = 1) => _counts[what] = _counts.GetValueOrDefault(what) + times;
 }
 
 /// <summary>One seed, played from its beginning to its end.</summary>

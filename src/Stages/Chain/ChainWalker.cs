@@ -77,14 +77,25 @@ internal sealed partial class ChainWalker
     /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
-        StoreState state = await LoadCheckpointAsync(asOf, cancellation);
-        bool isPast = await ApplyListedAsync(state, new ChainSightings(), cancellation, asOf.ToUnixTimeMilliseconds());
+        ChainPosition? below = null;
+        for (int attempt = 1; ; attempt++)
+        {
+            ChainPosition? before = await FindNewestCheckpointAsync(cancellation);
+            StoreState state = await LoadCheckpointAsync(asOf, below, cancellation);
+            bool isPast = await ApplyListedAsync(state, new ChainSightings(), cancellation, asOf.ToUnixTimeMilliseconds());
 
-        // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
-        // as only what lies behind a checkpoint is.
-        if (!isPast && await FindNewestCheckpointAsync(cancellation) is { } newest && newest > state.Position) throw TooOld(asOf);
-        await VerifyPresentAsync(state, asOf, cancellation);
-        return state;
+            // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
+            // as only what lies behind a checkpoint is. A checkpoint that came while this walked proves nothing: what it
+            // lies behind may have come with it.
+            if (!isPast && before > state.Position) throw TooOld(asOf);
+            if (!isPast && attempt < RestartsMax && await FindNewestCheckpointAsync(cancellation) > state.Position) continue;
+            if (await AreAllPresentAsync(state, cancellation)) return state;
+
+            // A checkpoint that reached the bucket after its writer had been taken over lacks its pages soon; the one
+            // before it leads to the same moment.
+            if (state.StartedFrom == default) throw TooOld(asOf);
+            below = state.StartedFrom;
+        }
     }
 
     /// <summary>The position of the newest checkpoint, or null when there is none.</summary>
@@ -171,7 +182,8 @@ internal sealed partial class ChainWalker
         $"The store in {_objects.Location} was not opened, because objects are missing in it: {evidence}. Nothing was " +
         "changed. 'zeroflow rebuild' says what is missing, and restores checkpoints from their copies.");
 
-    private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, CancellationToken cancellation)
+    // The newest that was made by then; below another one, if that led nowhere.
+    private async Task<StoreState> LoadCheckpointAsync(DateTimeOffset asOf, ChainPosition? below, CancellationToken cancellation)
     {
         List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
         foreach (ChainPosition at in found.OrderDescending())
@@ -179,6 +191,7 @@ internal sealed partial class ChainWalker
             try
             {
                 // What is none is for the decoder to name.
+                if (below is { } limit && !(at < limit)) continue;
                 if (await Checkpoint.ReadTimeAsync(_objects, at, cancellation) > asOf) continue;
                 byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
                 if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
@@ -193,7 +206,7 @@ internal sealed partial class ChainWalker
     }
 
     // Beyond what is retained, tables go one by one: a store with holes is refused now, not when a read meets one.
-    private async Task VerifyPresentAsync(StoreState state, DateTimeOffset asOf, CancellationToken cancellation)
+    private async Task<bool> AreAllPresentAsync(StoreState state, CancellationToken cancellation)
     {
         var present = new HashSet<string>(StringComparer.Ordinal);
         foreach (string prefix in (string[])[ChainNames.ChainPrefix, ChainNames.MapPrefix])
@@ -201,7 +214,7 @@ internal sealed partial class ChainWalker
             await foreach (ObjectEntry entry in _objects.ListAsync(prefix, null, cancellation)) present.Add(entry.Key);
         }
 
-        if (state.Tables.All().Any(entry => entry.Table.LiveBytes > 0 && !present.Contains(entry.Table.ObjectKey))) throw TooOld(asOf);
+        return state.Tables.All().All(entry => entry.Table.LiveBytes == 0 || present.Contains(entry.Table.ObjectKey));
     }
 
     private StorageFaultException TooOld(DateTimeOffset asOf) => new(

@@ -111,6 +111,8 @@ internal sealed partial class Collector
         }
 
         await DeleteTablesAsync(cancellation);
+        // A successor may have started from a checkpoint that came late, whose pages only look like orphans from here.
+        if (_orphans.TryPeek(out var first) && Left(first.Since, _options.DeleteGrace) == TimeSpan.Zero) await _proof.RunAsync(cancellation);
         while (_orphans.TryPeek(out var orphan) && Left(orphan.Since, _options.DeleteGrace) == TimeSpan.Zero)
         {
             await _objects.DeleteAsync(orphan.Key, cancellation);
@@ -152,7 +154,7 @@ internal sealed partial class Collector
         bool reachesBack = false;
         for (int i = found.Count - 1, kept = 0; i >= 0; i--)
         {
-            if (kept >= CheckpointsKept && reachesBack)
+            if (IsNobodys(found[i]) || (kept >= CheckpointsKept && reachesBack))
             {
                 await _objects.DeleteAsync(ChainNames.Checkpoint(found[i]), cancellation);
                 _checkpointTimes.Remove(found[i]);
@@ -163,6 +165,11 @@ internal sealed partial class Collector
             reachesBack = reachesBack || _options.Retention == TimeSpan.Zero || await TimeOfAsync(found[i], cancellation) <= from;
         }
     }
+
+    // Of a writer that was taken over, and newer than what this one started from: it came late. Nobody starts from it now
+    // that there are newer ones, and the pages that were made for it are known to nobody, and go.
+    private bool IsNobodys(ChainPosition checkpoint) =>
+        checkpoint.Epoch < _state.Position.Epoch && checkpoint > _state.StartedFrom;
 
     // What cannot be read is no end of the past.
     private async Task<DateTimeOffset> TimeOfAsync(ChainPosition checkpoint, CancellationToken cancellation)

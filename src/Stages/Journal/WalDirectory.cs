@@ -67,8 +67,8 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
             // A full disk shows here, before the rest of it is used up by zeros that would be deleted again.
             if (Fallocate(handle, 0, 0, sizeBytes) != 0 && Marshal.GetLastPInvokeError() is int error and not ErrorNotSupported)
                 throw new IOException(Marshal.GetPInvokeErrorMessage(error), error);
-            WriteZeros(handle, sizeBytes);
-            RandomAccess.FlushToDisk(handle);
+            WriteZeros(handle, path, sizeBytes);
+            PosixFiles.SyncFile(handle, path);
             PosixFiles.SyncDirectory(Location);
             return new WalFile(handle);
         }
@@ -100,7 +100,7 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
         using (SafeFileHandle handle = OpenNew(fresh, FileMode.Create))
         {
             RandomAccess.Write(handle, content, 0);
-            RandomAccess.FlushToDisk(handle);
+            PosixFiles.SyncFile(handle, fresh);
         }
 
         File.Move(fresh, path, overwrite: true);
@@ -150,13 +150,13 @@ public sealed partial class WalDirectory : IWalDisk, IDisposable
 
     // Zeros are written, not only promised by fallocate: the blocks are then mapped for good, and a later sync of a
     // record has no metadata to wait for. They go to the disk in portions, so that no other sync waits behind all of them.
-    private static void WriteZeros(SafeFileHandle handle, long sizeBytes)
+    private static void WriteZeros(SafeFileHandle handle, string path, long sizeBytes)
     {
         byte[] zeros = new byte[ZeroBytes];
         for (long at = 0; at < sizeBytes; at += ZeroBytes)
         {
             RandomAccess.Write(handle, zeros.AsSpan(0, (int)Math.Min(ZeroBytes, sizeBytes - at)), at);
-            if (at % ZeroBytesUnsyncedMax == ZeroBytesUnsyncedMax - ZeroBytes) RandomAccess.FlushToDisk(handle);
+            if (at % ZeroBytesUnsyncedMax == ZeroBytesUnsyncedMax - ZeroBytes) PosixFiles.SyncFile(handle, path);
         }
     }
 

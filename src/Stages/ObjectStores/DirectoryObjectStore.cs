@@ -218,7 +218,7 @@ internal sealed class DirectoryObjectStore : IObjectStore
         try
         {
             RandomAccess.Write(file, body, 0);
-            RandomAccess.FlushToDisk(file);
+            PosixFiles.SyncFile(file, path);
             return path;
         }
         catch

@@ -31,6 +31,11 @@ internal sealed class Director
     private const int LanesPerExport = 4;
     private const int OpensMax = 40;
 
+    // Every fifth seed keeps its past.
+    private const int RetainingEach = 5;
+    private const int RetainingFirst = 2;
+    private static readonly TimeSpan Retention = TimeSpan.FromSeconds(60);
+
     private readonly SimulatedWorld _world;
     private readonly SimulatedProcess _self;
     private readonly SimulatedProcess _network;
@@ -40,6 +45,10 @@ internal sealed class Director
     private readonly List<Task> _lanes = [];
     private readonly RunReport _report;
     private readonly SnapshotKeeper _snapshots;
+    private readonly EventOrder _order = new();
+    private readonly TimeSpan _retention;
+    private readonly PastReader? _past;
+    private StoreOracle? _present;
     private int _processes;
 
     public Director(SimulatedWorld world, int seed, RunReport report)
@@ -50,15 +59,24 @@ internal sealed class Director
         _self = NewProcess("director");
         _network = NewProcess("network");
         _objects = new SimulatedObjectStore(_network.Time, seed);
+        if (seed % RetainingEach != RetainingFirst) return;
+        _retention = Retention;
+        SimulatedProcess reader = NewProcess("past");
+        _past = new PastReader(reader, new SimulatedBucket(_network, reader, _objects), _retention, _buffers, _order, report)
+        {
+            Present = () => _present!,
+        };
+        _lanes.Add(reader.Run(_past.RunAsync));
     }
 
     public Task RunAsync(int rounds) => _self.Run(async () =>
     {
         int host = 0;
         var oracle = new StoreOracle(
-            SimulatedServer.Exports.Length, SimulatedServer.BlocksPerExport, new EventOrder());
+            SimulatedServer.Exports.Length, SimulatedServer.BlocksPerExport, _order);
         SimulatedServer server = await OpenAsync(host);
-        server.Oracle = oracle;
+        server.Oracle = _present = oracle;
+        if (_past is not null) _past.HasBegun = true;
         for (int round = 0; round < rounds; round++)
         {
             StartClients(server);
@@ -69,6 +87,8 @@ internal sealed class Director
             server = await ReplaceAsync(server, ending, host);
             CheckLanes();
         }
+
+        foreach (var (fault, times) in _objects.FaultCounts) _report.Add($"Bucket{fault}", times);
     });
 
     private async Task<SimulatedServer> ReplaceAsync(SimulatedServer old, Ending ending, int host)
@@ -82,6 +102,7 @@ internal sealed class Director
         try
         {
             (next.Oracle, old.SeenBySuccessor) = old.Oracle.Check(image, promise);
+            _present = next.Oracle;
         }
         catch (BrokenPromiseException broken)
         {
@@ -123,7 +144,7 @@ internal sealed class Director
             case Ending.CleanStop:
                 await old.Process.Run(() => old.Store.StopAsync(_world.Between(0, 3_000)));
                 old.Process.Kill();
-                _disks[host] = old.Disk.Crash(_world.Random.Next());
+                LosePower(old, host);
                 return Promise.Answered;
             case Ending.PowerLossInSync:
                 await DieInSyncAsync(old, host);
@@ -133,7 +154,7 @@ internal sealed class Director
                 _disks[host] = ending switch
                 {
                     Ending.Kill => old.Disk.Kill(),
-                    Ending.PowerLoss => old.Disk.Crash(_world.Random.Next()),
+                    Ending.PowerLoss => LosePower(old, host),
                     _ => new SimulatedWalDisk(),
                 };
                 return ending switch
@@ -157,7 +178,7 @@ internal sealed class Director
         {
             try
             {
-                RebuildReport report = await new SimulatedServer(process, null!, new SimulatedBucket(_network, process, _objects)).RebuildAsync();
+                RebuildReport report = await new SimulatedServer(process, null!, new SimulatedBucket(_network, process, _objects), TimeSpan.Zero).RebuildAsync();
                 _report.Add($"Rebuild{report.Outcome}");
                 if (report.Outcome == RebuildOutcome.Lost) throw new BrokenPromiseException($"Without its checkpoints the store is lost: {string.Join("; ", report.Problems)}");
                 return;
@@ -179,13 +200,21 @@ internal sealed class Director
             if (isDead || left-- > 0) return;
             isDead = true;
             old.Process.Kill();
-            _disks[host] = old.Disk.Crash(_world.Random.Next());
+            LosePower(old, host);
             throw new IOException("The power failed.");
         };
         for (int i = 0; i < 100 && !isDead; i++) await _self.Sleep(TimeSpan.FromMilliseconds(50));
         if (isDead) return;
         old.Process.Kill();
+        LosePower(old, host);
+    }
+
+    private SimulatedWalDisk LosePower(SimulatedServer old, int host)
+    {
         _disks[host] = old.Disk.Crash(_world.Random.Next());
+        _report.Add("SectorsLost", old.Disk.SectorsLost);
+        _report.Add("SectorsTorn", old.Disk.SectorsTorn);
+        return _disks[host];
     }
 
     // Opening may meet what it cannot wait out; it may also be killed in the middle, like any other work.
@@ -195,7 +224,7 @@ internal sealed class Director
         {
             if (attempt > OpensMax / 2) (_objects.Faults, _objects.Outage) = (StoreFaults.None, null);
             SimulatedProcess process = NewProcess($"server-{_processes}");
-            var server = new SimulatedServer(process, _disks[host], new SimulatedBucket(_network, process, _objects));
+            var server = new SimulatedServer(process, _disks[host], new SimulatedBucket(_network, process, _objects), _retention);
             Task opening = server.OpenAsync();
             if (attempt < OpensMax / 2 && _world.Chance(0.2))
             {

@@ -14,7 +14,8 @@ using ZeroFlow.TestKit.Journal;
 namespace ZeroFlow.Simulation.Actors;
 
 /// <summary>One run of the server on one host: a process, the disk that it finds, and the store that it opens.</summary>
-internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk disk, SimulatedBucket bucket)
+internal sealed class SimulatedServer(
+    SimulatedProcess process, SimulatedWalDisk disk, SimulatedBucket bucket, TimeSpan retention)
 {
     public const int BlocksPerExport = 64;
 
@@ -66,7 +67,8 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
     public Task OpenAsync(ILoggerFactory? loggers = null) => process.Run(async () =>
     {
         _store = await BlockStore.OpenAsync(
-            Options, Components(loggers), CancellationToken.None);
+            retention == TimeSpan.Zero ? Options : Options with { Retention = retention, DeleteGrace = TimeSpan.FromSeconds(2) },
+            Components(loggers), CancellationToken.None);
         foreach (var (name, level) in Exports)
             await _store.EnsureExportAsync(name, BlocksPerExport * BlockStamp.BlockBytes, level, CancellationToken.None);
     });
@@ -119,7 +121,6 @@ internal sealed class SimulatedServer(SimulatedProcess process, SimulatedWalDisk
             }
         }
 
-        return [.. Enumerable.Range(0, BlocksPerExport).Select(block =>
-            BlockStamp.Read(bytes.AsSpan(block * BlockStamp.BlockBytes, BlockStamp.BlockBytes)))];
+        return BlockStamp.ReadAll(bytes);
     }
 }

@@ -40,6 +40,12 @@ internal sealed class BlockHistory
     public (int First, int Last) Matching(ulong stamp) =>
         (_versions.FindIndex(version => version.Stamp == stamp), _versions.FindLastIndex(version => version.Stamp == stamp));
 
+    /// <summary>The last version with a stamp that was issued before an event, or -1.</summary>
+    public int LastBefore(ulong stamp, long end) =>
+        _versions.FindLastIndex(version => version.Stamp == stamp && version.IssuedAt < end);
+
+    public int LastIssuedBefore(long end) => _versions.FindLastIndex(version => version.IssuedAt < end);
+
     /// <summary>
     /// The history as a successor inherits it, which saw version <paramref name="seen"/>: what came later is gone for good,
     /// and what is there has been answered, by being seen.

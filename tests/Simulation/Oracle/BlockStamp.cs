@@ -23,4 +23,8 @@ internal static class BlockStamp
 
         return stamp;
     }
+
+    /// <summary>The stamps of a range of blocks.</summary>
+    public static ulong[] ReadAll(byte[] bytes) =>
+        [.. Enumerable.Range(0, bytes.Length / BlockBytes).Select(block => Read(bytes.AsSpan(block * BlockBytes, BlockBytes)))];
 }

@@ -112,6 +112,35 @@ internal sealed class StoreOracle
         CheckPrefix(seen, newestSeen, Promise.Answered);
     }
 
+    /// <summary>The version of each block that the bucket must have by now.</summary>
+    public int[][] PublishedFloors() => [.. _blocks.Select(blocks => blocks.Select(history => history.PublishedFloor).ToArray())];
+
+    /// <summary>
+    /// Compares what the store was at some moment with what had been published before it, with the event
+    /// <paramref name="end"/> behind which everything is later, and with the one order of everything.
+    /// </summary>
+    public void CheckPast(ulong[][] images, int[][] published, long end)
+    {
+        int[][] seen = [.. images.Select(export => new int[export.Length])];
+        long newestSeen = 0;
+        for (int export = 0; export < images.Length; export++)
+        {
+            for (int block = 0; block < images[export].Length; block++)
+            {
+                BlockHistory history = _blocks[export][block];
+                ulong stamp = images[export][block];
+                var (first, _) = history.Matching(stamp);
+                int last = history.LastBefore(stamp, end);
+                if (last < 0 || last < published[export][block])
+                    throw Broken(export, block, $"it held {Describe(stamp, first)}; version {published[export][block]} had been published, and {history.LastIssuedBefore(end)} had been written");
+                seen[export][block] = last;
+                newestSeen = Math.Max(newestSeen, history.Versions[first].IssuedAt);
+            }
+        }
+
+        CheckPrefix(seen, newestSeen, Promise.Published);
+    }
+
     // One order over all exports: what was answered before the newest surviving write was asked for comes before it.
     private void CheckPrefix(int[][] seen, long newestSeen, Promise promise)
     {

@@ -3,6 +3,7 @@ using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;
 using ZeroFlow.Stages.Engine;
+using ZeroFlow.TestKit.ObjectStores;
 
 namespace ZeroFlow.Stages.Tests.Engine;
 
@@ -49,7 +50,8 @@ public sealed class PastStoreTests
         TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
         Moment old = await ChangeAsync(bench, disk, random);
         for (int round = 0; round < 4; round++) await ChangeAsync(bench, disk, random);
-        await StoreBench.UntilAsync(() => store.Store.Space.WaitingObjects > 0);
+        await OverwriteAsync(bench, disk, random);
+        Assert.True(store.Store.Space.WaitingObjects > 0);
         await AssertWasAsync(bench, old);
 
         bench.Time.Skip(TimeSpan.FromHours(3));
@@ -108,6 +110,55 @@ public sealed class PastStoreTests
         await AssertWasAsync(bench, before);
     }
 
+    // What comes behind the moment, and the checkpoint behind that, may come after the walk has listed the chain.
+    [Fact]
+    public async Task A_checkpoint_that_comes_during_the_walk_is_no_reason_to_refuse()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = Days };
+        var random = new Random(12);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        Moment moment = await ChangeAsync(bench, disk, random);
+        int walks = 0;
+        bench.Objects.AfterCall = async (call, _) =>
+        {
+            if (call is not { Operation: StoreOperation.List, Key: ChainNames.ChainPrefix } || Interlocked.Increment(ref walks) > 1) return;
+            string? newest = Newest(bench);
+            while (Newest(bench) == newest) await ChangeAsync(bench, disk, random);
+        };
+        await AssertWasAsync(bench, moment);
+        Assert.True(walks > 0);
+    }
+
+    // The writer died with the request under way; its successor knows nothing of the pages that the checkpoint names.
+    [Fact]
+    public async Task A_checkpoint_that_reaches_the_bucket_after_a_takeover_hides_no_moment()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = Days };
+        var random = new Random(13);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        await OverwriteAsync(bench, disk, random);
+        Moment moment = await ChangeAsync(bench, disk, random);
+        await bench.CrashAsync(store, loseWal: false);
+        string late = Newest(bench)!;
+        byte[] body = bench.Objects.Peek(late)!;
+        bench.Objects.Remove(late);
+
+        store = await bench.OpenAsync();
+        disk = store.Find("disk", disk.Image);
+        bench.Objects.Plant(late, body);
+        await OverwriteAsync(bench, disk, random);
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(late) is null);
+        await AssertWasAsync(bench, moment);
+
+        bench.Objects.Plant(late, body);
+        await AssertWasAsync(bench, moment);
+        await disk.CheckAllAsync();
+    }
+
     [Fact]
     public async Task A_store_that_is_not_there_is_not_made()
     {
@@ -133,6 +184,26 @@ public sealed class PastStoreTests
         await Task.Delay(5, StoreBench.Cancellation);
         return moment;
     }
+
+    // Everything that was there is dead, and a checkpoint that began later is stored.
+    private static async Task OverwriteAsync(StoreBench bench, TestDisk disk, Random random)
+    {
+        byte[] bytes = new byte[ExportBytes / 8];
+        for (int offset = 0; offset < ExportBytes; offset += bytes.Length)
+        {
+            random.NextBytes(bytes);
+            await disk.WriteAsync(offset, bytes);
+        }
+
+        await disk.FlushAsync();
+        for (int checkpoints = 0; checkpoints < 2; checkpoints++)
+        {
+            string? newest = Newest(bench);
+            while (Newest(bench) == newest) await ChangeAsync(bench, disk, random);
+        }
+    }
+
+    private static string? Newest(StoreBench bench) => bench.Objects.Keys(ChainNames.CheckpointPrefix) is [.., var newest] ? newest : null;
 
     private static async Task AssertWasAsync(StoreBench bench, Moment moment)
     {

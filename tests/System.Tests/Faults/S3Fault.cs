@@ -23,6 +23,21 @@ public enum S3Fault
 
     /// <summary>Cuts the connection without passing it on.</summary>
     Refused,
+
+    /// <summary>Passes half of it on, and resets both connections.</summary>
+    RequestCut,
+
+    /// <summary>
+    /// Resets the connection at once, and passes it on seconds later: it takes effect when its sender has long tried
+    /// again, or is dead.
+    /// </summary>
+    Late,
+
+    /// <summary>Passes it on, answers with half of the answer, and says nothing more.</summary>
+    Stalled,
+
+    /// <summary>Neither passes it on nor ever answers.</summary>
+    Silent,
 }
 
 /// <summary>Chooses faults at random, by seed: each kind for so many of a thousand requests. Thread-safe.</summary>
@@ -39,7 +54,7 @@ internal sealed class FaultMix(int seed, params (S3Fault Fault, int Permille)[] 
         {
             dice -= permille;
             if (dice >= 0) continue;
-            return fault == S3Fault.ShortBody && request.Method != "GET" ? S3Fault.None : fault;
+            return fault is S3Fault.ShortBody or S3Fault.Stalled && request.Method != "GET" ? S3Fault.None : fault;
         }
 
         return S3Fault.None;

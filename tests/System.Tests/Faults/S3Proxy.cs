@@ -36,6 +36,12 @@ internal sealed class S3Proxy : IAsyncDisposable
     /// <summary>Time that every request waits before anything is done with it.</summary>
     public TimeSpan Latency { get; set; }
 
+    /// <summary>Bytes a second that pass a connection in either direction; zero is no limit.</summary>
+    public int Bandwidth { get; set; }
+
+    /// <summary>How long after the reset a <see cref="S3Fault.Late"/> request takes effect.</summary>
+    public TimeSpan Lateness { get; set; } = TimeSpan.FromSeconds(2);
+
     /// <summary>Requests that met the given fate.</summary>
     public int Count(S3Fault fault) => _counts.GetValueOrDefault(fault);
 
@@ -55,15 +61,19 @@ internal sealed class S3Proxy : IAsyncDisposable
             while (true)
             {
                 var client = await _listener.AcceptSocketAsync(_stop.Token);
-                var connection = ServeAsync(client);
-                _connections[connection] = true;
-                _ = connection.ContinueWith(done => _connections.TryRemove(done, out _), TaskScheduler.Default);
+                Track(ServeAsync(client));
             }
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException)
         {
             // The proxy is closing.
         }
+    }
+
+    private void Track(Task work)
+    {
+        _connections[work] = true;
+        _ = work.ContinueWith(done => _connections.TryRemove(done, out _), TaskScheduler.Default);
     }
 
     private async Task ServeAsync(Socket client)
@@ -81,7 +91,13 @@ internal sealed class S3Proxy : IAsyncDisposable
                 if (Latency > TimeSpan.Zero) await Task.Delay(Latency, _stop.Token);
                 var fault = Choose(request);
                 _counts.AddOrUpdate(fault, 1, (_, count) => count + 1);
-                if (!await AnswerAsync(request, fault, buffered, far)) return;
+                if (!await AnswerAsync(request, fault, buffered, far))
+                {
+                    // A reset: what is under way in either direction is thrown away.
+                    if (fault is S3Fault.RequestCut or S3Fault.Late) client.LingerState = server.LingerState = new(true, 0);
+                    return;
+                }
+
                 await buffered.FlushAsync(_stop.Token);
             }
         }
@@ -105,16 +121,57 @@ internal sealed class S3Proxy : IAsyncDisposable
                 return await RefuseAsync(near, request, "403 Forbidden", "AccessDenied");
             case S3Fault.Refused:
                 return false;
+            case S3Fault.RequestCut:
+                await far.WriteAsync(request.HeadBytes, _stop.Token);
+                await far.WriteAsync(request.Body.AsMemory(0, request.Body.Length / 2), _stop.Token);
+                await far.FlushAsync(_stop.Token);
+                return false;
+            case S3Fault.Late:
+                Track(ForwardLateAsync(request));
+                return false;
+            case S3Fault.Silent:
+                await ClosedByAsync(near);
+                return false;
+            case S3Fault.Stalled:
+                await PassBackAsync(near, await ForwardAsync(request, far), cut: true);
+                await ClosedByAsync(near);
+                return false;
             default:
                 var response = await ForwardAsync(request, far);
                 return fault != S3Fault.ReplyLost && await PassBackAsync(near, response, fault == S3Fault.ShortBody);
         }
     }
 
+    // As a request does that was stuck in some queue: nobody waits for its answer.
+    private async Task ForwardLateAsync(HttpMessage request)
+    {
+        try
+        {
+            await Task.Delay(Lateness, _stop.Token);
+            using var server = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            await server.ConnectAsync(IPAddress.Loopback, _target, _stop.Token);
+            await using var far = new BufferedStream(new NetworkStream(server), 64 * 1024);
+            await ForwardAsync(request, far);
+        }
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
+        {
+            // Then it never takes effect.
+        }
+    }
+
+    // Waits until the client gives up.
+    private async Task ClosedByAsync(Stream near)
+    {
+        var one = new byte[1];
+        while (await near.ReadAsync(one, _stop.Token) > 0)
+        {
+        }
+    }
+
     private async Task<HttpMessage> ForwardAsync(HttpMessage request, Stream far)
     {
         await far.WriteAsync(request.HeadBytes, _stop.Token);
-        await far.WriteAsync(request.Body, _stop.Token);
+        await PassAsync(far, request.Body);
         await far.FlushAsync(_stop.Token);
         return await HttpMessage.ReadResponseAsync(far, request.Method, _stop.Token);
     }
@@ -123,9 +180,20 @@ internal sealed class S3Proxy : IAsyncDisposable
     {
         await near.WriteAsync(response.HeadBytes, _stop.Token);
         var length = cut ? response.Body.Length / 2 : response.Body.Length;
-        await near.WriteAsync(response.Body.AsMemory(0, length), _stop.Token);
+        await PassAsync(near, response.Body.AsMemory(0, length));
         if (cut) await near.FlushAsync(_stop.Token);
         return !cut;
+    }
+
+    private async Task PassAsync(Stream to, ReadOnlyMemory<byte> body)
+    {
+        const int Piece = 64 * 1024;
+        for (var at = 0; at < body.Length; at += Piece)
+        {
+            var length = Math.Min(Piece, body.Length - at);
+            await to.WriteAsync(body.Slice(at, length), _stop.Token);
+            if (Bandwidth > 0) await Task.Delay(TimeSpan.FromSeconds((double)length / Bandwidth), _stop.Token);
+        }
     }
 
     private async Task<bool> RefuseAsync(Stream near, HttpMessage request, string status, string code)

@@ -24,6 +24,12 @@ public sealed class SimulatedWalDisk : IWalDisk
     /// <summary>Writes that still succeed before every one fails; null for no fault.</summary>
     public int? WritesBeforeFault { get; set; }
 
+    /// <summary>Sectors that losses of power took from this disk.</summary>
+    public int SectorsLost { get; private set; }
+
+    /// <summary>Sectors that losses of power left half written.</summary>
+    public int SectorsTorn { get; private set; }
+
     /// <summary>Syncs that still succeed before one fails and drops what it should have kept; null for no fault.</summary>
     public int? SyncsBeforeFault { get; set; }
 
@@ -68,7 +74,13 @@ public sealed class SimulatedWalDisk : IWalDisk
     {
         var random = new Random(seed);
         double kept = random.Next(4) switch { 0 => 0, 1 => 0.98, 2 => 1, _ => random.NextDouble() };
-        return CopyWith(content => content.AfterPowerLoss(random, kept));
+        return CopyWith(content =>
+        {
+            (Content after, int lost, int torn) = content.AfterPowerLoss(random, kept);
+            SectorsLost += lost;
+            SectorsTorn += torn;
+            return after;
+        });
     }
 
     /// <summary>The bytes of a file themselves, for a test that damages them.</summary>
@@ -225,17 +237,20 @@ public sealed class SimulatedWalDisk : IWalDisk
             Unsynced.Clear();
         }
 
-        public Content AfterPowerLoss(Random random, double kept)
+        public (Content After, int Lost, int Torn) AfterPowerLoss(Random random, double kept)
         {
             Content after = new([.. Bytes]);
+            int lost = 0, torn = 0;
             foreach (var (sector, stable) in Unsynced.OrderBy(entry => entry.Key))
             {
                 if (random.NextDouble() < kept) continue;
                 int from = random.Next(4) == 0 ? random.Next(stable.Length) : 0;
                 stable.AsSpan(from).CopyTo(after.SectorAt((long)sector * SectorBytes)[from..]);
+                lost += from == 0 ? 1 : 0;
+                torn += from == 0 ? 0 : 1;
             }
 
-            return after;
+            return (after, lost, torn);
         }
 
         private Span<byte> SectorAt(long at) => Bytes.AsSpan((int)at, (int)Math.Min(SectorBytes, Bytes.Length - at));

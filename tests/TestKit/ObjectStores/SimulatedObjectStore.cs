@@ -14,6 +14,7 @@ public sealed class SimulatedObjectStore : IObjectStore
     private readonly SortedDictionary<string, byte[]> _objects = new(StringComparer.Ordinal);
     private readonly LinkedList<(Func<StoreCall, bool> Matches, StoreFault Fault)> _programmed = new();
     private readonly List<StoreCall> _calls = [];
+    private readonly SortedDictionary<string, int> _faultCounts = new(StringComparer.Ordinal);
     private readonly TimeProvider _time;
     private readonly Random _random;
 
@@ -55,6 +56,15 @@ public sealed class SimulatedObjectStore : IObjectStore
         lock (_lock)
         {
             for (int i = 0; i < times; i++) _programmed.AddLast((matches ?? (static _ => true), fault));
+        }
+    }
+
+    /// <summary>How many calls have failed in each way so far.</summary>
+    public IReadOnlyDictionary<string, int> FaultCounts
+    {
+        get
+        {
+            lock (_lock) return new SortedDictionary<string, int>(_faultCounts);
         }
     }
 
@@ -179,13 +189,13 @@ public sealed class SimulatedObjectStore : IObjectStore
         (StoreFault? fault, TimeSpan latency) = Admit(call);
         if (latency > TimeSpan.Zero) await Task.Delay(latency, _time, cancellation);
         if (BeforeCall is { } before) await before(call, cancellation);
-        if (Outage is { } outage) throw Failure(outage, call.Key);
-        if (fault is { IsApplied: false }) throw Failure(fault.Value.Kind, call.Key);
+        if (Outage is { } outage) throw Injected("Outage", outage, call.Key);
+        if (fault is { IsApplied: false }) throw Injected($"{fault.Value.Kind}", fault.Value.Kind, call.Key);
 
         T result;
         lock (_lock) result = apply();
         if (AfterCall is { } after) await after(call, cancellation);
-        if (fault is not null) throw Failure(fault.Value.Kind, call.Key);
+        if (fault is not null) throw Injected("ReplyLost", fault.Value.Kind, call.Key);
         return result;
     }
 
@@ -234,6 +244,12 @@ public sealed class SimulatedObjectStore : IObjectStore
             change(copy);
             _objects[key] = copy;
         }
+    }
+
+    private ObjectStoreException Injected(string name, ObjectStoreErrorKind kind, string key)
+    {
+        lock (_lock) _faultCounts[name] = _faultCounts.GetValueOrDefault(name) + 1;
+        return Failure(kind, key);
     }
 
     private ObjectStoreException Failure(ObjectStoreErrorKind kind, string key) =>
