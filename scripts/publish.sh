@@ -1,5 +1,6 @@
 #!/bin/bash
-# Publishes zeroflow as one self-contained file for each platform: no .NET is needed where it runs.
+# Publishes zeroflow as one self-contained file for each platform: no .NET is needed where it runs. It is compiled ahead of
+# time, so that a server which has just started is not busy compiling itself.
 #   scripts/publish.sh [--version VERSION] [--output DIRECTORY] [RUNTIME...]     default: linux-x64 linux-arm64, into dist/
 # What it still loads from the system: libargon2.so.1 (required) and libzstd.so.1 (faster than the managed port beside it),
 # and OpenSSL for TLS. A platform whose runtime cannot be restored is named, and the exit status is 1 then.
@@ -28,7 +29,7 @@ failed=()
 for runtime in "${runtimes[@]}"; do
   arguments=(src/Host -c Release -r "$runtime" --self-contained -v quiet
     --artifacts-path "$work/$runtime" -o "$output/$runtime" -p:PublishLock="$work/$runtime.locks/"
-    -p:PublishSingleFile=true -p:DebugType=none -p:PublishDocumentationFiles=false)
+    -p:PublishSingleFile=true -p:PublishReadyToRun=true -p:DebugType=none -p:PublishDocumentationFiles=false)
   [ -n "$version" ] && arguments+=(-p:Version="$version")
   rm -rf "${output:?}/$runtime"
   if dotnet publish "${arguments[@]}" > "$work/log" 2>&1; then

@@ -5,5 +5,5 @@ internal static class LiveStages
 {
     /// <summary>Names in pipeline order.</summary>
     public static readonly string[] InOrder =
-        ["admit", "sequence", "journal", "cut", "chunk", "compress", "seal", "table", "upload", "commit"];
+        ["admit", "sequence", "journal", "cut", "chunk", "compress", "seal", "table", "upload", "commit", "settle"];
 }

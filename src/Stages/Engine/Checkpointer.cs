@@ -177,7 +177,7 @@ internal sealed partial class Checkpointer
         _collector.CheckpointStored(frozen.LastOrdinal, folded.Objects);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Checkpoint {Position} is stored: a root of {RootBytes} bytes, and {Pages} changed pages in {PageBytes} bytes.")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Checkpoint {Position} is stored: a root of {RootBytes} bytes, and {Pages} changed pages in {PageBytes} bytes.")]
     private partial void LogStored(string position, int rootBytes, int pages, long pageBytes);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "A checkpoint could not be stored; it will be tried again. Until then opening takes longer, and no space comes back.")]

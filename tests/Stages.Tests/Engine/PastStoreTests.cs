@@ -146,6 +146,7 @@ public sealed class PastStoreTests
         string late = Newest(bench)!;
         byte[] body = bench.Objects.Peek(late)!;
         bench.Objects.Remove(late);
+        bench.Objects.Remove(late.Replace(ChainNames.CheckpointPrefix, ChainNames.CheckpointCopyPrefix, StringComparison.Ordinal));
 
         store = await bench.OpenAsync();
         disk = store.Find("disk", disk.Image);

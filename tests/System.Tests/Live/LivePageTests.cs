@@ -115,7 +115,7 @@ public sealed class LivePageTests(ZeroFlowBinary binary, RadosGateway gateway)
         Assert.Contains("PUT", await browser.TextAsync("#requests tbody"), StringComparison.Ordinal);
         Assert.Contains("0.005 for 1000 PUT", await browser.TextAsync("#prices"), StringComparison.Ordinal);
         Assert.Contains("Ready:", await browser.TextAsync("#events"), StringComparison.Ordinal);
-        Assert.Equal(10, (int)(await browser.AskAsync("document.querySelectorAll('#stages tbody tr').length"))!);
+        Assert.Equal(11, (int)(await browser.AskAsync("document.querySelectorAll('#stages tbody tr').length"))!);
     }
 
     private static async Task SeeLooksAsync(Browser browser)

@@ -27,7 +27,8 @@ export function build() {
 
 /** Shows a frame. */
 export function show(frame) {
-  for (const stage of frame.stages) fillStage(boxes.get(stage.name), stage);
+  // What settles has no queue of its own, and a box of another kind.
+  for (const stage of frame.stages) if (stage.name in stageNumbers) fillStage(boxes.get(stage.name), stage);
   fillOthers(frame);
   for (const arrow of arrows) fillArrow(arrow, frame);
   fillTable(frame);
