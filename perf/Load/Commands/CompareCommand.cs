@@ -39,12 +39,16 @@ internal static class CompareCommand
             Description = "Seconds of rest after the region was filled",
             DefaultValueFactory = _ => 2,
         };
+        var expect = new Option<string?>("--expect")
+        {
+            Description = "File of ratios that the base must reach (perf/expectations.json); fails otherwise",
+        };
         var ratio = LoadArguments.Ratio();
         var seed = LoadArguments.Seed();
         var command = new Command("compare", "Start several servers in turns and compare them")
         {
             peers, workloads, rounds, seconds, warmup, output, title, basePeer, zeroflow, directory, exportMib, region,
-            settle, ratio, seed,
+            settle, ratio, seed, expect,
         };
         command.SetAction(parsed =>
         {
@@ -68,8 +72,17 @@ internal static class CompareCommand
             var report = new Comparison(plan, Console.Error).Run();
             ReportFiles.Write(
                 parsed.GetRequiredValue(output), report, CompareMarkdown.Of(report, parsed.GetRequiredValue(title)));
-            return report.Failures.Count == 0 ? 0 : 1;
+            bool isMet = IsMet(report, plan.Base, parsed.GetValue(expect));
+            return report.Failures.Count == 0 && isMet ? 0 : 1;
         });
         return command;
+    }
+
+    private static bool IsMet(CompareReport report, Peer server, string? expectations)
+    {
+        if (expectations is null) return true;
+        var results = Expectations.Check(Expectations.Parse(File.ReadAllText(expectations)), report.Lines, server.Name);
+        Console.Out.Write(Expectations.TextOf(results));
+        return results.All(result => result.IsMet);
     }
 }
