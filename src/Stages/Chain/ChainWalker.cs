@@ -74,21 +74,32 @@ internal sealed partial class ChainWalker
     }
 
     /// <summary>Walks to the last table that was made by a moment. Writes nothing, and needs no writer.</summary>
-    /// <exception cref="StorageFaultException">The store keeps nothing of that time any more.</exception>
+    /// <exception cref="StorageFaultException">
+    /// The store keeps nothing of that time any more (kind NotFound), or something that the walk needs was lost (Corrupt).
+    /// </exception>
     public async Task<StoreState> WalkAsync(DateTimeOffset asOf, CancellationToken cancellation)
     {
         ChainPosition? below = null;
+        ChainPosition? ended = null;
         for (int attempt = 1; ; attempt++)
         {
-            ChainPosition? before = await FindNewestCheckpointAsync(cancellation);
+            ChainPosition? before = await FindCopiedCheckpointAsync(cancellation);
             StoreState state = await LoadCheckpointAsync(asOf, below, cancellation);
-            bool isPast = await ApplyListedAsync(state, new ChainSightings(), cancellation, asOf.ToUnixTimeMilliseconds());
+            var seen = new ChainSightings();
+            bool isPast = await ApplyListedAsync(state, seen, cancellation, asOf.ToUnixTimeMilliseconds());
 
             // Where the walk ends without coming to something later, the chain ends; unless what came next has been deleted,
             // as only what lies behind a checkpoint is. A checkpoint that came while this walked proves nothing: what it
             // lies behind may have come with it.
             if (!isPast && before > state.Position) throw TooOld(asOf);
             if (!isPast && attempt < RestartsMax && await FindNewestCheckpointAsync(cancellation) > state.Position) continue;
+            if (!isPast && seen.WhatShowsMoreThan(state.Position) is { } loss)
+            {
+                if (ended == state.Position || attempt >= RestartsMax) throw Lost(loss);
+                ended = state.Position;
+                continue;
+            }
+
             if (await AreAllPresentAsync(state, cancellation)) return state;
 
             // A checkpoint that reached the bucket after its writer had been taken over lacks its pages soon; the one
@@ -122,11 +133,7 @@ internal sealed partial class ChainWalker
     {
         for (int attempt = 1; ; attempt++)
         {
-            // In this order: a copy is stored after its checkpoint.
-            ChainPosition? copied = await FindNewestCopyAsync(cancellation);
-            ChainPosition? newest = await FindNewestCheckpointAsync(cancellation);
-            if (copied is { } copy && !(newest >= copy)) throw Lost($"there is a copy of a checkpoint at {copy}, and no such checkpoint");
-            if (newest is not { } at) return new StoreState(_keys.StoreId, _codec);
+            if (await FindCopiedCheckpointAsync(cancellation) is not { } at) return new StoreState(_keys.StoreId, _codec);
             byte[]? body = await _objects.TryReadAsync(ChainNames.Checkpoint(at), Checkpoint.BytesMax, cancellation);
             if (body is not null) return Checkpoint.Decode(body, at, _keys, _codec);
 
@@ -134,6 +141,15 @@ internal sealed partial class ChainWalker
             if (attempt == RestartsMax)
                 throw StorageFaultException.Corrupt($"The checkpoint {at} is listed in {_objects.Location} but cannot be read.");
         }
+    }
+
+    // The newest one; refuses a store that has a copy of a newer one. In this order: a copy is stored after its checkpoint.
+    private async Task<ChainPosition?> FindCopiedCheckpointAsync(CancellationToken cancellation)
+    {
+        ChainPosition? copied = await FindNewestCopyAsync(cancellation);
+        ChainPosition? newest = await FindNewestCheckpointAsync(cancellation);
+        if (copied is { } copy && !(newest >= copy)) throw Lost($"there is a copy of a checkpoint at {copy}, and no such checkpoint");
+        return newest;
     }
 
     /// <summary>Reads the second copy of the newest checkpoint. What is wrong with it; null for nothing.</summary>
@@ -264,7 +280,7 @@ internal sealed partial class ChainWalker
     }
 
     // Null when the chain may go on behind this object; otherwise whether the object was too late.
-    private static async Task<bool?> ApplyAsync(
+    private async Task<bool?> ApplyAsync(
         StoreState state, (ChainPosition At, Task<ChainObject> Read) next, long untilUnixMs)
     {
         if (next.At != state.Position.NextNumber)
@@ -283,6 +299,9 @@ internal sealed partial class ChainWalker
             case ChainObject.Seal seal when seal.Identity.CreatedUnixMs <= untilUnixMs:
                 state.EndEpoch(seal.Identity.Session);
                 return null;
+            case ChainObject.Table later when later.Info.FirstSequence != state.LastSequence.Next:
+                // What lies in between has been deleted, and a seal that stands in the hole led around it.
+                throw TooOld(DateTimeOffset.FromUnixTimeMilliseconds(untilUnixMs));
             case ChainObject.Table or ChainObject.Seal:
                 return true;
             default:

@@ -23,6 +23,10 @@ internal sealed class StoreState
     // Those that lost a member since the last checkpoint.
     private readonly HashSet<MapFamily> _families = [];
 
+    // What was committed up to here is no longer, or was never, in the changes on top of the pages: the last checkpoint
+    // that was begun, or the one that this state was restored from.
+    private ChainPosition _foldedUpTo;
+
     public StoreState(Guid storeId, IChunkCodec codec) => Tables = new TableRegistry(storeId, codec);
 
     public TableRegistry Tables { get; }
@@ -91,6 +95,7 @@ internal sealed class StoreState
     public FrozenState Freeze(IReadOnlySet<int> sparse)
     {
         IReadOnlyList<CommittedExport> exports = Exports;
+        _foldedUpTo = Position;
         var due = new List<SlotBase>();
         var released = new List<StoredPage>();
         foreach (MapFamily family in Families())
@@ -147,7 +152,7 @@ internal sealed class StoreState
     {
         LastExportId = lastExport;
         StartedFromOrdinal = Tables.LastOrdinal;
-        Position = StartedFrom = position;
+        Position = StartedFrom = _foldedUpTo = position;
         Session = session;
         LastSequence = lastSequence;
     }
@@ -214,9 +219,15 @@ internal sealed class StoreState
             throw StorageFaultException.Corrupt($"Table {at} holds {line.Range} of export {line.Export}, which is not there.");
         }
 
+        // Whether settled bytes are still current shows in the changes alone. A checkpoint that was made between the
+        // look-up and the commit, as of a writer that failed meanwhile, has folded some of them away: it names what is
+        // current itself, so such a line says nothing.
+        ChainPosition asOf = at with { Number = at.Number - line.TablesBack };
+        if (line.IsSettled && asOf < _foldedUpTo) return;
+
         // What raced with a shrinking of the export ends where the export does.
         BlockRange range = line.Range.Intersect(new BlockRange(0, export.Info.SizeBytes));
-        if (!range.IsEmpty) export.Map.Apply(frame, range, ordinal, at with { Number = at.Number - line.TablesBack });
+        if (!range.IsEmpty) export.Map.Apply(frame, range, ordinal, asOf);
     }
 
     private void Apply(CatalogChange change, ChainPosition at)

@@ -24,6 +24,7 @@ internal sealed class MaintenanceLoop : IDisposable
     private readonly Collector _collector;
     private readonly Settler _settler;
     private readonly SettlePacer _pacer;
+    private readonly StoreSupervisor _supervisor;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private readonly ConcurrentQueue<IErrand> _errands = new();
@@ -34,8 +35,12 @@ internal sealed class MaintenanceLoop : IDisposable
     private bool _settlesOn;
     private long _settledAt;
 
-    public MaintenanceLoop(Checkpointer checkpointer, Collector collector, Settler settler, SettlePacer pacer, TimeProvider time, PipelineMetrics metrics)
+    public MaintenanceLoop(
+        Checkpointer checkpointer, Collector collector, Settler settler, SettlePacer pacer, StoreSupervisor supervisor,
+        TimeProvider time, PipelineMetrics metrics)
     {
+        _supervisor = supervisor;
+        supervisor.OnFatal(_ => MakeRoom());
         _settleMeter = metrics.AddStage("settle", queueBound: 1, static () => 0);
         _pacer = pacer;
         _checkpointer = checkpointer;
@@ -120,6 +125,14 @@ internal sealed class MaintenanceLoop : IDisposable
         while (true)
         {
             while (_errands.TryDequeue(out IErrand? errand)) await errand.RunAsync();
+            if (_supervisor.Cause is not null)
+            {
+                // Tables that are in the bucket may be missing in a state that nothing is committed to any more. What
+                // there is to do is the next writer's.
+                await _wake.SleepAsync(Timeout.InfiniteTimeSpan, cancellation);
+                continue;
+            }
+
             bool isWell = true;
             if (_checkpointer.IsDue)
             {
@@ -188,7 +201,7 @@ internal sealed class MaintenanceLoop : IDisposable
         }
     }
 
-    private bool HoldsCommits => _checkpointer.HoldsCommits && !_isSettling;
+    private bool HoldsCommits => _checkpointer.HoldsCommits && !_isSettling && _supervisor.Cause is null;
 
     private TimeSpan SettlePauseLeft => _settlePause - _time.GetElapsedTime(_settledAt);
 

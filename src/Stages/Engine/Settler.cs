@@ -145,7 +145,8 @@ internal sealed partial class Settler
         List<(int Ordinal, TableInfo Table)> sparse = ChooseTables();
         if (sparse.Count == 0) return await MergeAsync(cancellation);
 
-        // Nothing freezes the state until the batch is committed: this loop is the only one that could.
+        // Nothing freezes the state until the batch is committed or the store has failed: this loop is the only one that
+        // could.
         ChainPosition asOf;
         using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
         List<WrittenRange> written = [];

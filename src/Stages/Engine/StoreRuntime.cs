@@ -304,7 +304,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
             state, _turn, folder, copies, collector, fragmented, opened.Keys, opened.Codec, checkpoints, parts.Entropy, parts.Time, options, log);
         var indexes = new TableReader(uploadStore.For(ObjectPurpose.Settle), opened.Keys, opened.Codec);
         var settler = new Settler(state, _turn, _cutter, pacer, fragmented, indexes, _frames, parts.Buffers, options, log);
-        return new MaintenanceLoop(checkpointer, collector, settler, pacer, parts.Time, parts.Metrics);
+        return new MaintenanceLoop(checkpointer, collector, settler, pacer, opened.Supervisor, parts.Time, parts.Metrics);
     }
 
     private static FrameDiskCache? OpenDiskCache(StoreOptions options, StoreComponents parts, ILogger log)

@@ -351,7 +351,7 @@ internal sealed partial class CommittedMap
     }
 
     // Only if still current: whatever was committed after the settled bytes were read stays on top of them. All of that
-    // is in the delta, because no checkpoint freezes while settled tables are on their way.
+    // is in the delta: StoreState passes no line over that was read before a checkpoint.
     // The slot is changed where it is, for all maps that share it: what it says does not change. A map that came to be
     // after the bytes were read, by a rollback, has others.
     private void ApplySettled(long page, BlockRange range, in Fragment value, ChainPosition asOf)

@@ -172,6 +172,7 @@ internal sealed class Director
         IReadOnlyList<string> lost = _objects.Keys("checkpoint/");
         if (lost.Count == 0) return;
         foreach (string key in lost) _objects.Remove(key);
+        _past?.Lost();
         _report.Add("CheckpointsLost");
         SimulatedProcess process = NewProcess("rebuild");
         while (true)
@@ -181,6 +182,7 @@ internal sealed class Director
                 RebuildReport report = await new SimulatedServer(process, null!, new SimulatedBucket(_network, process, _objects), TimeSpan.Zero).RebuildAsync();
                 _report.Add($"Rebuild{report.Outcome}");
                 if (report.Outcome == RebuildOutcome.Lost) throw new BrokenPromiseException($"Without its checkpoints the store is lost: {string.Join("; ", report.Problems)}");
+                _past?.Restored(_objects.Keys("checkpoint/") is [var oldest, ..] ? _objects.Peek(oldest) : null);
                 return;
             }
             catch (StorageFaultException away) when (away.Kind == FaultKind.Unavailable)

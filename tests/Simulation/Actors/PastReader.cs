@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Microsoft.Extensions.Logging.Abstractions;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
@@ -21,7 +22,14 @@ internal sealed class PastReader(
     // Tables and checkpoints bear milliseconds, so the moment has some around it in which nothing is certain.
     private static readonly TimeSpan Blur = TimeSpan.FromMilliseconds(5);
 
+    // Where an object of the chain says when it was made: docs/formats.md.
+    private const int CreatedAt = 112;
+
     private readonly List<Mark> _marks = [];
+
+    // Moments before it may be refused, because the checkpoints that led to them were lost; shown as they were not, never.
+    private DateTimeOffset _wholeSince;
+    private int _losses;
 
     /// <summary>What the clients of the present were told.</summary>
     public required Func<StoreOracle> Present { get; init; }
@@ -43,6 +51,17 @@ internal sealed class PastReader(
         }
     }
 
+    /// <summary>All checkpoints are gone, until <see cref="Restored"/>: any moment may be refused.</summary>
+    public void Lost()
+    {
+        _losses++;
+        _wholeSince = DateTimeOffset.MaxValue;
+    }
+
+    /// <summary>Moments from the oldest checkpoint on that is there again, or all if there is none, can be read.</summary>
+    public void Restored(byte[]? oldest) =>
+        _wholeSince = oldest is null ? default : DateTimeOffset.FromUnixTimeMilliseconds(BinaryPrimitives.ReadInt64LittleEndian(oldest.AsSpan(CreatedAt)));
+
     private async Task MarkAsync()
     {
         int[][] published = Present().PublishedFloors();
@@ -58,6 +77,8 @@ internal sealed class PastReader(
         Mark[] open = [.. _marks.Where(mark => !IsOver(mark.Moment))];
         if (open.Length == 0) return;
         Mark mark = open[process.World.Random.Next(open.Length)];
+        DateTimeOffset wholeSince = _wholeSince;
+        int losses = _losses;
         try
         {
             if (await ReadAsync(mark.Moment) is not { } image) return;
@@ -67,6 +88,10 @@ internal sealed class PastReader(
         catch (StorageFaultException gone) when (IsOver(mark.Moment))
         {
             report.Add($"PastGone{gone.Kind}");
+        }
+        catch (StorageFaultException lost) when (lost.Kind != FaultKind.Unavailable && (losses != _losses || mark.Moment < wholeSince))
+        {
+            report.Add("PastLost");
         }
         catch (StorageFaultException fault) when (fault.Kind != FaultKind.Unavailable)
         {

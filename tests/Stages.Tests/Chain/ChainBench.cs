@@ -119,6 +119,28 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
         draft.Release();
     }
 
+    // Puts a table in front of the prefix that says, as of a place, what its range holds there; commits it if it is told to.
+    public async Task SettleAsync(BlockRange range, byte stamp, ChainPosition asOf, bool commits)
+    {
+        BufferLease payload = bench.Buffers.Rent((int)range.Length);
+        payload.Span.Fill(stamp);
+        var draft = new TableDraft
+        {
+            Position = State.Position.NextNumber,
+            After = State.LastSequence,
+            Records = [],
+            Settled = new SettledBatch(asOf, payload),
+            PlainBytes = range.Length,
+            IsUrgent = false,
+        };
+        draft.Pieces.Add(new FramePiece(-1, 0, (int)range.Length));
+        draft.Plans.Add(new FramePlan(ChainBench.Export, State.FamilyOf(ChainBench.Export), range.Offset, (int)range.Length, 0, 1));
+        Make(draft);
+        await new UploadStage(bench.Patient, bench.Patient, bench.Keys, _supervisor).RunAsync(draft);
+        if (commits) State.Apply(InfoOf(draft), draft.Index!, session);
+        draft.Release();
+    }
+
     public async Task CheckpointAsync()
     {
         byte[] salt = Guid.NewGuid().ToByteArray().Concat(Guid.NewGuid().ToByteArray()).ToArray();
@@ -172,12 +194,17 @@ internal sealed class ChainWriter(ChainBench bench, TakeoverResult taken, Guid s
             draft.AddPayload(record.Payload);
         }
 
+        Make(draft);
+        payload.Release();
+        return draft;
+    }
+
+    private void Make(TableDraft draft)
+    {
         new ChunkStage(_ => ChainBench.ChunkBytes, State.FamilyOf).Run(draft);
         new CompressStage(bench.Codec, bench.Buffers, static _ => 1).Run(draft);
         new SealStage(bench.Keys, new SystemEntropy()).Run(draft);
         new TableStage(bench.Keys, bench.Codec, session, TimeProvider.System).Run(draft);
-        payload.Release();
-        return draft;
     }
 
     private static TableInfo InfoOf(TableDraft draft) => new()

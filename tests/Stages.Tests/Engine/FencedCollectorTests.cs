@@ -2,6 +2,7 @@ using Xunit;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
 using ZeroFlow.Stages.Chain;
+using ZeroFlow.Stages.Engine;
 using ZeroFlow.TestKit.ObjectStores;
 
 namespace ZeroFlow.Stages.Tests.Engine;
@@ -32,6 +33,33 @@ public sealed class FencedCollectorTests
 
         int seals = bench.Objects.Keys(ChainNames.ChainPrefix).Count(key => bench.Objects.Peek(key)!.Length == SealObject.Bytes);
         Assert.Equal(4, seals);
+    }
+
+    // What it had sent and not committed may be part of the chain, in front of the seal, and its checkpoint would lack it.
+    [Fact]
+    public async Task A_server_that_was_taken_over_makes_no_checkpoint_any_more()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { CheckpointTables = 1000, CheckpointIdle = TimeSpan.FromHours(1), MapBytes = 1 << 30 };
+        RunningStore first = await bench.OpenAsync("a");
+        TestDisk disk = await first.AttachAsync("disk", level: DurabilityLevel.Published);
+        await disk.FillAsync(0, 1 << 16, 1);
+        await disk.FlushAsync();
+        bench.Options = bench.Options with { CheckpointIdle = Never };
+        RunningStore second = await bench.OpenAsync("b");
+        await StoreBench.RefusesAsync(FaultKind.Fenced, async () =>
+        {
+            await disk.FillAsync(0, 512, 2);
+            await disk.FlushAsync();
+        });
+
+        // Whatever is due comes between two errands.
+        bench.Time.Skip(TimeSpan.FromHours(2));
+        for (int errand = 0; errand < 2; errand++)
+            await first.Store.ScrubAsync(new ScrubOptions(), static _ => { }, StoreBench.Cancellation);
+
+        Assert.Empty(bench.Objects.Keys(ChainNames.CheckpointPrefix));
+        Assert.Null(second.Store.Status.Fault);
     }
 
     // The old server's checkpoint is under way when it is taken over. Once that is stored, the pages that it replaced are

@@ -146,7 +146,8 @@ public sealed class PastStoreTests
         string late = Newest(bench)!;
         byte[] body = bench.Objects.Peek(late)!;
         bench.Objects.Remove(late);
-        bench.Objects.Remove(late.Replace(ChainNames.CheckpointPrefix, ChainNames.CheckpointCopyPrefix, StringComparison.Ordinal));
+        Assert.True(ChainNames.TryParseCheckpoint(late, out ChainPosition at));
+        bench.Objects.Remove(ChainNames.CheckpointCopy(at));
 
         store = await bench.OpenAsync();
         disk = store.Find("disk", disk.Image);
@@ -158,6 +159,26 @@ public sealed class PastStoreTests
         bench.Objects.Plant(late, body);
         await AssertWasAsync(bench, moment);
         await disk.CheckAllAsync();
+    }
+
+    [Fact]
+    public async Task A_store_that_lost_its_checkpoints_is_refused_and_not_shown_as_an_older_or_an_empty_one()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = StoreBench.Busy(bench.Options) with { Retention = TimeSpan.FromMinutes(1) };
+        var random = new Random(14);
+        RunningStore store = await bench.OpenAsync();
+        TestDisk disk = await store.AttachAsync("disk", ExportBytes, DurabilityLevel.Published);
+        await OverwriteAsync(bench, disk, random);
+        bench.Time.Skip(TimeSpan.FromHours(1));
+        await OverwriteAsync(bench, disk, random);
+        string first = ChainNames.Table(new ChainPosition(1, 2));
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(first) is null);
+        await store.StopAsync(TimeSpan.FromMinutes(5));
+        await store.DisposeAsync();
+        foreach (string checkpoint in bench.Objects.Keys(ChainNames.CheckpointPrefix)) bench.Objects.Remove(checkpoint);
+
+        await StoreBench.RefusesAsync(FaultKind.Corrupt, () => bench.OpenPastAsync(bench.Time.GetUtcNow()));
     }
 
     [Fact]

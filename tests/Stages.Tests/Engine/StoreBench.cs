@@ -100,6 +100,13 @@ internal sealed class StoreBench : IAsyncDisposable
         return await StoreRebuild.RunAsync(Components(Objects, null!, metrics), applies, Cancellation);
     }
 
+    // Over another store than the bench's, for an opening that ends before it comes to the WAL.
+    public async Task OpenOverAsync(IObjectStore objects)
+    {
+        using var metrics = new PipelineMetrics();
+        await BlockStore.OpenAsync(Options, Components(objects, null!, metrics), Cancellation);
+    }
+
     public async Task<RunningStore> OpenAsync(string host = "a")
     {
         var directory = new WalDirectory(WalOf(host));
