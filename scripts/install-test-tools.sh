@@ -7,6 +7,7 @@ set -euo pipefail
 packages=(
   libargon2-1 libzstd1                            # what the server itself loads
   libnbd-bin python3-libnbd qemu-utils fio        # clients
+  qemu-system-common                              # qemu-storage-daemon, the client that waits for its server
   nbd-client nbdkit                               # clients, and a reference server for the tests' own client
   radosgw ceph-mon ceph-osd ceph-common curl      # the S3 server
   haproxy                                         # latency in front of it

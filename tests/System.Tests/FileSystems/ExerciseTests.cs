@@ -4,7 +4,9 @@ using ZeroFlow.SystemTests.Running;
 namespace ZeroFlow.SystemTests.FileSystems;
 
 // A file system of this machine's kernel on an export, with programs on it that know what must be there (as fsx and
-// fsstress do), while the server is killed and comes back. QEMU's client waits for it, and asks again.
+// fsstress do), while the server is killed and comes back. QEMU's client waits for it, and asks again; nbdfuse shows what
+// QEMU serves as a file, and a loop device makes a block device of that. QEMU's own FUSE export must not take nbdfuse's
+// place: that of QEMU 7.2 reads the next request into the buffer of a write that still waits to be sent (docs/testing.md).
 public sealed class ExerciseTests(ZeroFlowBinary binary)
 {
     private const int Programs = 3;
@@ -14,10 +16,11 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
     [InlineData("xfs", "xfs_repair", "-n")]
     public async Task A_file_system_stays_whole_while_its_server_is_killed(string fileSystem, string checker, params string[] options)
     {
-        if (!Require.Long) Assert.Skip("ZEROFLOW_LONG=1 runs it.");
+        var (seconds, kills) = Require.Long ? (120, 12) : (6, 2);
         Require.Root();
-        Require.Tool("qemu-storage-daemon", "losetup", "python3", $"mkfs.{fileSystem}", checker);
+        Require.Tool("qemu-storage-daemon", "nbdfuse", "losetup", "python3", $"mkfs.{fileSystem}", checker);
         using var folder = new TestFolder();
+        folder.Make("root");
         var settings = new ServerSettings(
             await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
@@ -25,22 +28,23 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
             Tuning = new Dictionary<string, string> { ["TableBytes"] = "2M", ["WalSegmentBytes"] = "8M", ["MemoryCacheBytes"] = "32M" },
         };
         var server = await ZeroFlowServer.StartAsync(settings);
-        ChildProcess? client = null;
-        string? loop = null;
+        var device = new Device(folder);
         try
         {
-            (client, loop) = await AttachAsync(folder, server.Port);
+            var loop = await device.AttachAsync(server.Port);
             await Tool.RunAsync($"mkfs.{fileSystem}", "-q", loop);
             await MountAsync(folder, loop);
-            const int Seconds = 120;
             var running = Task.WhenAll(Enumerable.Range(1, Programs)
-                .Select(seed => ExerciseAsync(folder, seed, Seconds.ToString(CultureInfo.InvariantCulture))));
-            for (var kill = 0; kill < 12 && !running.IsCompleted; kill++)
+                .Select(seed => ExerciseAsync(folder, seed, seconds.ToString(CultureInfo.InvariantCulture))));
+            var killed = 0;
+            while (killed < kills && !running.IsCompleted)
             {
-                await Task.WhenAny(running, Task.Delay(Seconds * 80, TestContext.Current.CancellationToken));
+                var pause = TimeSpan.FromSeconds((double)seconds / (kills + 1));
+                await Task.WhenAny(running, Task.Delay(pause, TestContext.Current.CancellationToken));
                 await server.KillAsync();
                 await server.DisposeAsync();
                 server = await ZeroFlowServer.StartAsync(settings);
+                killed++;
             }
 
             var operations = await running;
@@ -51,35 +55,15 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
             await MountAsync(folder, loop);
             await Task.WhenAll(Enumerable.Range(1, Programs).Select(seed => ExerciseAsync(folder, seed, "check")));
             await Tool.RunAsync("umount", folder["root"]);
-            TestContext.Current.TestOutputHelper!.WriteLine($"{fileSystem}: {operations.Sum(int.Parse)} operations");
+            TestContext.Current.TestOutputHelper!.WriteLine(
+                $"{fileSystem}: {operations.Sum(int.Parse)} operations, {killed} kills");
         }
         finally
         {
-            await DetachAsync(folder, client, loop);
+            await Tool.TryAsync("umount", folder["root"]);
+            await device.DisposeAsync();
             await server.DisposeAsync();
         }
-    }
-
-    private static async Task<(ChildProcess Client, string Loop)> AttachAsync(TestFolder folder, int port)
-    {
-        var file = folder["device"];
-        await File.WriteAllBytesAsync(file, []);
-        folder.Make("root");
-        var client = ChildProcess.Start(
-            "qemu-storage-daemon",
-            [
-                "--blockdev",
-                $"driver=nbd,node-name=disk,server.type=inet,server.host=127.0.0.1,server.port={port},export=disk,reconnect-delay=120",
-                "--export", $"type=fuse,id=export,node-name=disk,mountpoint={file},writable=on",
-            ]);
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (new FileInfo(file).Length == 0)
-        {
-            if (client.HasExited || patience.IsCancellationRequested) Assert.Fail($"There is no device:\n{client.Said}");
-            await Task.Delay(50, CancellationToken.None);
-        }
-
-        return (client, (await Tool.RunAsync("losetup", "--find", "--show", "--direct-io=on", file)).Trim());
     }
 
     private static Task<string> MountAsync(TestFolder folder, string loop) =>
@@ -87,15 +71,4 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
 
     private static Task<string> ExerciseAsync(TestFolder folder, int seed, string what) =>
         Tool.RunAsync("python3", ProjectRoot.File("tests/scripts/exercise-files.py"), folder["root"], $"{seed}", what);
-
-    private static async Task DetachAsync(TestFolder folder, ChildProcess? client, string? loop)
-    {
-        await Tool.TryAsync("umount", folder["root"]);
-        if (loop is not null) await Tool.TryAsync("losetup", "--detach", loop);
-        if (client is null) return;
-        client.Send(Signal.Terminate);
-        await Task.WhenAny(client.ExitAsync(TimeSpan.FromSeconds(20)));
-        if (!client.HasExited) await Tool.TryAsync("umount", "--lazy", folder["device"]);
-        await client.DisposeAsync();
-    }
 }
