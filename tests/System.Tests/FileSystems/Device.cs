@@ -23,7 +23,7 @@ internal sealed class Device(TestFolder folder) : IAsyncDisposable
             "qemu-storage-daemon",
             [
                 "--blockdev",
-                $"driver=nbd,node-name=disk,server.type=inet,server.host=127.0.0.1,server.port={port},export=disk,reconnect-delay=120",
+                $"driver=nbd,node-name=disk,server.type=inet,server.host=127.0.0.1,server.port={port},export=disk,reconnect-delay=240",
                 "--nbd-server", $"addr.type=unix,addr.path={socket},max-connections=0",
                 "--export", "type=nbd,id=export,node-name=disk,name=disk,writable=on",
             ]);

@@ -7,9 +7,11 @@ namespace ZeroFlow.SystemTests.FileSystems;
 // fsstress do), while the server is killed and comes back. QEMU's client waits for it, and asks again; nbdfuse shows what
 // QEMU serves as a file, and a loop device makes a block device of that. QEMU's own FUSE export must not take nbdfuse's
 // place: that of QEMU 7.2 reads the next request into the buffer of a write that still waits to be sent (docs/testing.md).
+// A witness between QEMU and the server tells a loss of the server's from one above it.
 public sealed class ExerciseTests(ZeroFlowBinary binary)
 {
     private const int Programs = 3;
+    private const long Bytes = 640L * 1024 * 1024;
 
     [Theory]
     [InlineData("ext4", "e2fsck", "-f", "-n")]
@@ -24,14 +26,15 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
         var settings = new ServerSettings(
             await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"))
         {
-            Exports = ["disk:640M"],
+            Exports = [$"disk:{Bytes}"],
             Tuning = new Dictionary<string, string> { ["TableBytes"] = "2M", ["WalSegmentBytes"] = "8M", ["MemoryCacheBytes"] = "32M" },
         };
         var server = await ZeroFlowServer.StartAsync(settings);
+        var witness = new Witness(server.Port, Bytes);
         var device = new Device(folder);
         try
         {
-            var loop = await device.AttachAsync(server.Port);
+            var loop = await device.AttachAsync(witness.Port);
             await Tool.RunAsync($"mkfs.{fileSystem}", "-q", loop);
             await MountAsync(folder, loop);
             var running = Task.WhenAll(Enumerable.Range(1, Programs)
@@ -39,12 +42,12 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
             var killed = 0;
             while (killed < kills && !running.IsCompleted)
             {
-                var pause = TimeSpan.FromSeconds((double)seconds / (kills + 1));
+                var pause = TimeSpan.FromSeconds((double)seconds / (kills + 2));
                 await Task.WhenAny(running, Task.Delay(pause, TestContext.Current.CancellationToken));
-                await server.KillAsync();
-                await server.DisposeAsync();
-                server = await ZeroFlowServer.StartAsync(settings);
-                killed++;
+                server = await KilledAndBackAsync(server, settings, witness, $"After kill {++killed} there were");
+
+                // Longer and longer pauses lie between QEMU's attempts: one that is never let in gives up in the end.
+                await Task.WhenAny(running, witness.OpenAsync());
             }
 
             var operations = await running;
@@ -55,15 +58,30 @@ public sealed class ExerciseTests(ZeroFlowBinary binary)
             await MountAsync(folder, loop);
             await Task.WhenAll(Enumerable.Range(1, Programs).Select(seed => ExerciseAsync(folder, seed, "check")));
             await Tool.RunAsync("umount", folder["root"]);
+            server = await KilledAndBackAsync(server, settings, witness, "At the end there were");
             TestContext.Current.TestOutputHelper!.WriteLine(
-                $"{fileSystem}: {operations.Sum(int.Parse)} operations, {killed} kills");
+                $"{fileSystem}: {operations.Sum(int.Parse)} operations, {killed} kills; {witness.Image.Answered} changes of the "
+                + $"device were answered, {witness.Image.Lost} lost their connection");
         }
         finally
         {
+            _ = witness.OpenAsync();
             await Tool.TryAsync("umount", folder["root"]);
             await device.DisposeAsync();
+            await witness.DisposeAsync();
             await server.DisposeAsync();
         }
+    }
+
+    private static async Task<ZeroFlowServer> KilledAndBackAsync(
+        ZeroFlowServer server, ServerSettings settings, Witness witness, string when)
+    {
+        witness.Close();
+        await server.KillAsync();
+        await server.DisposeAsync();
+        var back = await ZeroFlowServer.StartAsync(settings);
+        await witness.CheckAsync(when);
+        return back;
     }
 
     private static Task<string> MountAsync(TestFolder folder, string loop) =>
