@@ -148,12 +148,13 @@ public sealed class PastStoreTests
         bench.Objects.Remove(late);
         Assert.True(ChainNames.TryParseCheckpoint(late, out ChainPosition at));
         bench.Objects.Remove(ChainNames.CheckpointCopy(at));
+        string pages = bench.Objects.Keys(ChainNames.MapPrefix)[^1];
 
         store = await bench.OpenAsync();
         disk = store.Find("disk", disk.Image);
         bench.Objects.Plant(late, body);
         await OverwriteAsync(bench, disk, random);
-        await StoreBench.UntilAsync(() => bench.Objects.Peek(late) is null);
+        await StoreBench.UntilAsync(() => bench.Objects.Peek(late) is null && bench.Objects.Peek(pages) is null);
         await AssertWasAsync(bench, moment);
 
         bench.Objects.Plant(late, body);
