@@ -2,6 +2,7 @@
 bin=/usr/lib/postgresql/15/bin
 port=5499
 set -o pipefail
+export PAGER=cat
 
 say() { echo "GUEST $*"; }
 give_up() {

@@ -40,10 +40,13 @@ internal sealed partial class Guest : IAsyncDisposable
         Assert.Skip($"There is no guest with ZFS and PostgreSQL in {Home} (scripts/build-guest.sh builds it): {last}");
     }
 
+    /// <summary>What guests see as /jobs.</summary>
+    public static string Jobs => Path.Combine(Home, "root/jobs");
+
     /// <summary>A file that jobs can wait for, as /jobs/NAME.</summary>
     public static void Signal(string name, bool isSet)
     {
-        string file = Path.Combine(Home, "root/jobs", name);
+        string file = Path.Combine(Jobs, name);
         if (isSet) File.WriteAllText(file, "");
         else File.Delete(file);
     }
@@ -56,7 +59,7 @@ internal sealed partial class Guest : IAsyncDisposable
     {
         string name = $"{folder.Name}-{Guid.NewGuid():N}", socket = folder[name + ".net"];
         string library = await File.ReadAllTextAsync(Path.Combine(ProjectRoot.Path, "tests/guest/library.sh"));
-        string file = Path.Combine(Home, "root/jobs", name);
+        string file = Path.Combine(Jobs, name);
         await File.WriteAllTextAsync(file, $"{library}\n{job}\n");
         string first = Path.Combine(Home, "root/guest-init");
         File.Copy(Path.Combine(ProjectRoot.Path, "tests/guest/init.sh"), first, overwrite: true);
