@@ -70,7 +70,7 @@ internal static class NbdCheck
         {
             yield return new Finding(
                 device.Name, false, string.Create(CultureInfo.InvariantCulture, $"The kernel gives a request up after {device.TimeoutSeconds:0.#} s."),
-                "A restart of the server or an outage of the bucket would be an I/O error, and suspend the pool: attach with nbd-client -persist and "
+                "A restart of the server or an outage of the bucket would be an I/O error, and suspend the pool: attach with nbd-client and "
                 + $"-t 0, or at least {TimeoutSecondsMin:0}.");
         }
     }

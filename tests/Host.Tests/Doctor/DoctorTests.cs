@@ -113,7 +113,7 @@ public sealed class DoctorTests
         ];
         Assert.Equal(["nbd", "nbd0", "nbd0", "nbd1", "nbd2"], findings.Select(finding => finding.What));
         Assert.Contains("/sys/block/nbd0/queue/max_sectors_kb", findings[1].Advice, StringComparison.Ordinal);
-        Assert.Equal((false, true), (findings[2].IsGood, findings[2].Advice!.Contains("-persist", StringComparison.Ordinal)));
+        Assert.Equal((false, true), (findings[2].IsGood, findings[2].Advice!.Contains("-t 0", StringComparison.Ordinal)));
         Assert.Equal((null, null), (findings[3].Advice, findings[4].Advice));
     }
 
