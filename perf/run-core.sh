@@ -9,14 +9,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-dotnet publish "$root/src/Host/ZeroFlow.Host.csproj" -c Release -o "$work/host" -v quiet
+# What users run: compiled ahead of time.
+runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
 dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
 
 cd "$root"
 name=${NAME:-$(date -u +%Y-%m-%d)-core}
 "$work/perf/zeroflow-perf" compare \
   --peers "${PEERS:-zeroflow,zeroflow-published,nbdkit-memory,nbdkit-file,qemu-nbd}" \
-  --zeroflow "$work/host/zeroflow" \
+  --zeroflow "$work/host/$runtime/zeroflow" \
   --dir "${DIR:-$work}" \
   --title "ZeroFlow and reference servers, core matrix" \
   --out "$root/perf/results/$name" "$@"

@@ -10,14 +10,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-dotnet publish "$root/src/Host/ZeroFlow.Host.csproj" -c Release -o "$work/host" -v quiet
+# What users run: compiled ahead of time.
+runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
 dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
 
 cd "$root"
 # Traces are separated by blanks: their names have none.
 "$work/perf/zeroflow-perf" compare-replay ${TRACES:-perf/traces/*.csv.gz} \
   --peers "${PEERS:-zeroflow,nbdkit-file,qemu-nbd}" \
-  --zeroflow "$work/host/zeroflow" \
+  --zeroflow "$work/host/$runtime/zeroflow" \
   ${STORE:+--store "$STORE"} \
   --dir "${DIR:-$work}" \
   --title "ZFS and ext4 traces replayed" \
