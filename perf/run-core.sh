@@ -9,16 +9,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+. "$root/perf/publish.sh"
 
 cd "$root"
 name=${NAME:-$(date -u +%Y-%m-%d)-core}
-"$work/perf/zeroflow-perf" compare \
+"$perf" compare \
   --peers "${PEERS:-zeroflow,zeroflow-published,nbdkit-memory,nbdkit-file,qemu-nbd}" \
-  --zeroflow "$work/host/$runtime/zeroflow" \
+  --zeroflow "$host" \
   --dir "${DIR:-$work}" \
   --title "ZeroFlow and reference servers, core matrix" \
   --out "$root/perf/results/$name" "$@"

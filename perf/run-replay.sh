@@ -10,16 +10,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+. "$root/perf/publish.sh"
 
 cd "$root"
 # Traces are separated by blanks: their names have none.
-"$work/perf/zeroflow-perf" compare-replay ${TRACES:-perf/traces/*.csv.gz} \
+"$perf" compare-replay ${TRACES:-perf/traces/*.csv.gz} \
   --peers "${PEERS:-zeroflow,nbdkit-file,qemu-nbd}" \
-  --zeroflow "$work/host/$runtime/zeroflow" \
+  --zeroflow "$host" \
   ${STORE:+--store "$STORE"} \
   --dir "${DIR:-$work}" \
   --title "ZFS and ext4 traces replayed" \

@@ -20,16 +20,13 @@ trap 'exit 130' INT TERM
 if ! command -v s3backer >/dev/null; then
   apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends s3backer >/dev/null
 fi
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+. "$root/perf/publish.sh"
 
 export AWS_ACCESS_KEY_ID=zeroflow AWS_SECRET_ACCESS_KEY=zeroflow-secret
 PORT=$port STORE=${STORE_DISK:-memstore} SIZE_GB=${SIZE_GB:-10} \
   bash "$root/tests/scripts/s3/rgw-up.sh" "$files/ceph" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" zeroflow-perf >&2
 
 cd "$root"
-"$work/perf/zeroflow-perf" compare-s3 "127.0.0.1:$port" zeroflow-perf \
-  --zeroflow "$work/host/$runtime/zeroflow" --dir "$files" \
+"$perf" compare-s3 "127.0.0.1:$port" zeroflow-perf \
+  --zeroflow "$host" --dir "$files" \
   --out "perf/results/${NAME:-$(date -u +%Y-%m-%d)-s3}" "$@"

@@ -17,11 +17,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-host=${HOST:-$work/host/$runtime/zeroflow} perf=${PERF:-$work/perf/zeroflow-perf}
-[ -n "${HOST:-}" ] || "$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-[ -n "${PERF:-}" ] || dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+. "$root/perf/publish.sh"
 
 port=$((20000 + RANDOM % 20000))
 export ZEROFLOW_PASSPHRASE=measured

@@ -16,15 +16,12 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-dotnet publish "$root/perf/Load/ZeroFlow.Perf.csproj" -c Release -o "$work/perf" -v quiet
+. "$root/perf/publish.sh"
 
 port=$((20000 + RANDOM % 20000))
 export ZEROFLOW_PASSPHRASE=measured
 # Deletes follow their checkpoint at once, so that what is measured is settling and not the grace period.
-"$work/host/$runtime/zeroflow" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
+"$host" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
   --admin "127.0.0.1:$((port + 1))" --export "disk:$size" --set Tuning:DeleteGrace=0s ${SET:-} >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done
@@ -48,7 +45,7 @@ echo "$workload for $minutes min over $size, data compresses $ratio:1, $(date -u
 echo
 echo "| minute | written MiB | settled MiB | write amplification | live MiB | tables MiB | map MiB |"
 echo "|---|---:|---:|---:|---:|---:|---:|"
-"$work/perf/zeroflow-perf" memory --uri "nbd://127.0.0.1:$port/disk" --pid "$server" --minutes "$minutes" \
+"$perf" memory --uri "nbd://127.0.0.1:$port/disk" --pid "$server" --minutes "$minutes" \
   --workload "$workload" --depth 16 --ratio "$ratio" >"$work/load" &
 load=$!
 for minute in $(seq "${minutes%.*}"); do sleep 60; row "$minute"; done

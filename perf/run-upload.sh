@@ -9,18 +9,14 @@ work=$(mktemp -d)
 export ZEROFLOW_PASSPHRASE=perf
 pid=
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$work"' EXIT
-# What users run: compiled ahead of time.
-runtime=linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
-"$root/scripts/publish.sh" --output "$work/host" "$runtime" >&2
-dotnet build "$root/perf/Load" -c Release -v quiet
-perf=$root/perf/Load/bin/Release/net10.0/zeroflow-perf
+. "$root/perf/publish.sh"
 head -c ${mib}M /dev/urandom >"$work/image"
 dirty() { curl -s http://127.0.0.1:10910/metrics | awk '$1 == "zeroflow_store_dirty_bytes" {print $2}'; }
 base=${url%%\?*} query=${url#"$base"}
 
 for round in $(seq "$rounds"); do
   "$perf" upload --store "$base/put$query" --total-mib $mib
-  "$work/host/$runtime/zeroflow" serve --store "$base/drain-$RANDOM$RANDOM$query" --data "$work/data" --listen 127.0.0.1:10909 \
+  "$host" serve --store "$base/drain-$RANDOM$RANDOM$query" --data "$work/data" --listen 127.0.0.1:10909 \
     --admin 127.0.0.1:10910 --export "disk:${mib}M" >"$work/log" 2>&1 &
   pid=$!
   until [ "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:10910/readyz)" = 200 ]; do sleep 0.1; done

@@ -110,11 +110,8 @@ internal sealed partial class ChainWalker
     }
 
     /// <summary>The position of the newest checkpoint, or null when there is none.</summary>
-    public async Task<ChainPosition?> FindNewestCheckpointAsync(CancellationToken cancellation)
-    {
-        List<ChainPosition> found = await ListCheckpointsAsync(cancellation);
-        return found.Count == 0 ? null : found.Max();
-    }
+    public async Task<ChainPosition?> FindNewestCheckpointAsync(CancellationToken cancellation) =>
+        NewestOf(await ListCheckpointsAsync(cancellation));
 
     /// <summary>The positions of all checkpoints.</summary>
     public async Task<List<ChainPosition>> ListCheckpointsAsync(CancellationToken cancellation)
@@ -165,16 +162,10 @@ internal sealed partial class ChainWalker
         return null;
     }
 
-    private async Task<ChainPosition?> FindNewestCopyAsync(CancellationToken cancellation)
-    {
-        ChainPosition? newest = null;
-        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointCopyPrefix, null, cancellation))
-        {
-            if (ChainNames.TryParseCheckpointCopy(entry.Key, out ChainPosition at) && !(newest >= at)) newest = at;
-        }
+    private async Task<ChainPosition?> FindNewestCopyAsync(CancellationToken cancellation) =>
+        NewestOf(await CheckpointCopies.ListAsync(_objects, cancellation));
 
-        return newest;
-    }
+    private static ChainPosition? NewestOf(List<ChainPosition> found) => found.Count == 0 ? null : found.Max();
 
     // Pages of the map are made for a checkpoint. Without one, they are left of the first that ever was begun, as of a
     // table that is there; unless checkpoints, and the tables that they made superfluous, are gone.

@@ -20,6 +20,18 @@ internal sealed class CheckpointCopies
 
     public CheckpointCopies(IObjectStore objects) => _objects = objects;
 
+    /// <summary>The positions of all copies in the bucket.</summary>
+    public static async Task<List<ChainPosition>> ListAsync(IObjectStore objects, CancellationToken cancellation)
+    {
+        var found = new List<ChainPosition>();
+        await foreach (ObjectEntry entry in objects.ListAsync(ChainNames.CheckpointCopyPrefix, null, cancellation))
+        {
+            if (ChainNames.TryParseCheckpointCopy(entry.Key, out ChainPosition at)) found.Add(at);
+        }
+
+        return found;
+    }
+
     /// <summary>Stores the copy of a checkpoint that is stored.</summary>
     public async Task StoreAsync(ChainPosition at, ReadOnlyMemory<byte> checkpoint, CancellationToken cancellation)
     {
@@ -32,7 +44,7 @@ internal sealed class CheckpointCopies
     /// <returns>False when it has none, because the checkpoint itself is gone.</returns>
     public async Task<bool> TryEnsureAsync(ChainPosition startedFrom, CancellationToken cancellation)
     {
-        await ListAsync(cancellation);
+        await ListOnceAsync(cancellation);
         if (startedFrom == default || _stored.Any(at => !(at < startedFrom))) return true;
         byte[]? checkpoint = await _objects.TryReadAsync(ChainNames.Checkpoint(startedFrom), Checkpoint.BytesMax, cancellation);
         if (checkpoint is null) return false;
@@ -43,7 +55,7 @@ internal sealed class CheckpointCopies
     /// <summary>Deletes all but the newest copies.</summary>
     public async Task DropOldAsync(CancellationToken cancellation)
     {
-        await ListAsync(cancellation);
+        await ListOnceAsync(cancellation);
         _stored.Sort();
         while (_stored.Count > Kept)
         {
@@ -53,16 +65,11 @@ internal sealed class CheckpointCopies
     }
 
     // Once: what earlier writers left.
-    private async Task ListAsync(CancellationToken cancellation)
+    private async Task ListOnceAsync(CancellationToken cancellation)
     {
         if (_hasListed) return;
-        var found = new List<ChainPosition>();
-        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointCopyPrefix, null, cancellation))
-        {
-            if (ChainNames.TryParseCheckpointCopy(entry.Key, out ChainPosition at) && !_stored.Contains(at)) found.Add(at);
-        }
-
-        _stored.AddRange(found);
+        List<ChainPosition> found = await ListAsync(_objects, cancellation);
+        _stored.AddRange(found.Except(_stored).ToList());
         _hasListed = true;
     }
 }

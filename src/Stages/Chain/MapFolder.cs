@@ -181,7 +181,7 @@ internal sealed class MapFolder
     private int CountGets()
     {
         _frames.Sort(static (a, b) => FrameRuns.Compare(a, b));
-        int gets = FrameRuns.Split(CollectionsMarshal.AsSpan(_frames), s_reading.GapBytesMax, s_reading.RunBytesMax).Count;
+        int gets = FrameRuns.Count(CollectionsMarshal.AsSpan(_frames), s_reading.GapBytesMax, s_reading.RunBytesMax);
         _frames.Clear();
         return gets;
     }

@@ -93,12 +93,7 @@ public sealed class StoreRebuild
     private async Task FindCheckpointsAsync(CancellationToken cancellation)
     {
         // In this order: a copy is stored after its checkpoint.
-        var copies = new HashSet<ChainPosition>();
-        await foreach (ObjectEntry entry in _objects.ListAsync(ChainNames.CheckpointCopyPrefix, null, cancellation))
-        {
-            if (ChainNames.TryParseCheckpointCopy(entry.Key, out ChainPosition at)) copies.Add(at);
-        }
-
+        List<ChainPosition> copies = await CheckpointCopies.ListAsync(_objects, cancellation);
         List<ChainPosition> originals = await _walker.ListCheckpointsAsync(cancellation);
         foreach (ChainPosition at in originals.Concat(copies).Distinct())
         {

@@ -15,27 +15,41 @@ internal static class FrameRuns
     public static List<Range> Split(ReadOnlySpan<FrameRef> frames, int gapBytesMax, int runBytesMax)
     {
         var runs = new List<Range>();
-        int first = 0;
-        long end = 0;
-        for (int i = 0; i < frames.Length; i++)
+        for (int first = 0, end; first < frames.Length; first = end)
         {
-            ref readonly FrameRef frame = ref frames[i];
-            long frameEnd = frame.ObjectOffset + frame.SealedBytes;
-            bool continues = i > first
-                && frame.Key.Table == frames[first].Key.Table
-                && frame.ObjectOffset - end <= gapBytesMax
-                && frameEnd - frames[first].ObjectOffset <= runBytesMax;
-            if (i > first && !continues)
-            {
-                runs.Add(first..i);
-                first = i;
-            }
-
-            end = i == first ? frameEnd : Math.Max(end, frameEnd);
+            end = EndOfRun(frames, first, gapBytesMax, runBytesMax);
+            runs.Add(first..end);
         }
 
-        if (frames.Length > 0) runs.Add(first..frames.Length);
         return runs;
+    }
+
+    /// <summary>How many runs <see cref="Split"/> would make; allocates nothing.</summary>
+    public static int Count(ReadOnlySpan<FrameRef> frames, int gapBytesMax, int runBytesMax)
+    {
+        int runs = 0;
+        for (int first = 0; first < frames.Length; first = EndOfRun(frames, first, gapBytesMax, runBytesMax)) runs++;
+        return runs;
+    }
+
+    // One behind the last frame of the run that begins at `first`.
+    private static int EndOfRun(ReadOnlySpan<FrameRef> frames, int first, int gapBytesMax, int runBytesMax)
+    {
+        ref readonly FrameRef head = ref frames[first];
+        long end = head.ObjectOffset + head.SealedBytes;
+        int next = first + 1;
+        for (; next < frames.Length; next++)
+        {
+            ref readonly FrameRef frame = ref frames[next];
+            long frameEnd = frame.ObjectOffset + frame.SealedBytes;
+            bool continues = frame.Key.Table == head.Key.Table
+                && frame.ObjectOffset - end <= gapBytesMax
+                && frameEnd - head.ObjectOffset <= runBytesMax;
+            if (!continues) break;
+            end = Math.Max(end, frameEnd);
+        }
+
+        return next;
     }
 
     /// <summary>The bytes of the object that a run spans.</summary>
