@@ -15,8 +15,10 @@ public sealed class AllocationTests
     private const int Requests = 20_000;
     private const int Length = 4096;
 
-    // What the runtime does for itself meanwhile, which no request is the reason of.
+    // What the runtime does for itself meanwhile, which no request is the reason of; it has its own times, and a request
+    // that allocates does so in every round.
     private const long NoiseBytes = 64 * 1024;
+    private const int Rounds = 5;
 
     [Theory]
     [InlineData("simple", false)]
@@ -45,9 +47,15 @@ public sealed class AllocationTests
         int head = form switch { "structured" => 28, "extended" => 40, _ => 16 };
         byte[] reply = new byte[head + (writes ? 0 : Length)];
         Converse(client.Socket, request, reply, Warmup);
-        long before = GC.GetTotalAllocatedBytes(precise: true);
-        Converse(client.Socket, request, reply, Requests);
-        Assert.InRange(GC.GetTotalAllocatedBytes(precise: true) - before, 0, NoiseBytes);
+        long least = long.MaxValue;
+        for (int round = 0; round < Rounds && least > NoiseBytes; round++)
+        {
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            Converse(client.Socket, request, reply, Requests);
+            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+        }
+
+        Assert.InRange(least, 0, NoiseBytes);
     }
 
     private static void Converse(Socket socket, byte[] request, byte[] reply, int times)

@@ -42,8 +42,9 @@ public sealed class TopTests(ZeroFlowBinary binary)
     private static async Task EndsAsync(TestFolder folder, ChildProcess top)
     {
         await File.WriteAllTextAsync(folder["now"], "", TestContext.Current.CancellationToken);
-        Assert.Equal(0, await top.ExitAsync(Patience));
+        int code = await top.ExitAsync(Patience);
         string written = await ReadAsync(folder);
+        Assert.True(code == 0, $"The shell ended with {code}:\n{written}");
         Assert.Contains(Taken, written, StringComparison.Ordinal);
         string behind = written[(written.LastIndexOf(GivenBack, StringComparison.Ordinal) + GivenBack.Length)..];
         Assert.DoesNotContain(Taken, behind, StringComparison.Ordinal);
@@ -59,10 +60,11 @@ public sealed class TopTests(ZeroFlowBinary binary)
         return new ServerSettings(await binary.PathAsync(), StorePlace.InDirectory(folder.Make("store")), folder.Make("data"));
     }
 
-    // The key is typed once the file "now" is there.
+    // The key is typed once the file "now" is there. An interrupt goes to the shell as well, which is to go on: it tells
+    // how the view ended, by whatever signal.
     private static ChildProcess Start(TestFolder folder, ServerSettings settings, string key)
     {
-        string command = $"stty cols 80 rows 24; {settings.Binary} top --admin 127.0.0.1:{settings.AdminPort} --data {settings.Data}; echo ended with $?; stty -a";
+        string command = $"trap : INT; stty cols 80 rows 24; {settings.Binary} top --admin 127.0.0.1:{settings.AdminPort} --data {settings.Data}; echo ended with $?; stty -a";
         string typing = $"while [ ! -e {folder["now"]} ]; do sleep 0.1; done; printf '{key}'; sleep 1";
         return ChildProcess.Start(
             "bash", ["-c", $"({typing}) | script -qefc '{command}' {folder["typescript"]} > /dev/null"],

@@ -81,7 +81,14 @@ internal sealed class TopScreen : IDisposable
     private void End(PosixSignalContext context)
     {
         context.Cancel = true;
-        _ended.Cancel();
+        try
+        {
+            _ended.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Another handler of the same signal has ended the view.
+        }
     }
 
     private void Take()
