@@ -166,8 +166,8 @@ internal sealed partial class Checkpointer
         await _objects.TryCreateAsync(ChainNames.Checkpoint(frozen.Position), _root, cancellation);
         await _copies.StoreAsync(frozen.Position, _root, cancellation);
         LastStored = frozen.Position;
-        _state.Install(folded);
         _fragmented.Note(folded.Pages);
+        _state.Install(folded);
         frozen.Drop();
         _lastBytes = (2L * _root.Length) + folded.Bytes;
         LogStored(frozen.Position.ToString(), _root.Length, folded.Pages.Count, folded.Bytes);

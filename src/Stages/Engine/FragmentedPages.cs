@@ -27,11 +27,16 @@ internal sealed class FragmentedPages
     /// <param name="tableBytes">Bytes of a table: data that lies together does so within one.</param>
     public FragmentedPages(int tableBytes) => _runBytes = Math.Min(tableBytes, PageShape.ScanBytes);
 
-    /// <summary>A checkpoint is installed: what its pages look like is known.</summary>
+    /// <summary>A checkpoint is stored, and about to be installed: what its pages look like is known.</summary>
     public void Note(IReadOnlyList<FoldedPage> pages)
     {
         foreach (var versions in pages.GroupBy(static page => new PageOfFamily(page.Slot.Family, page.Slot.Page)))
-            Note(versions.Key, versions.Select(static page => page.Shape).MaxBy(static shape => shape.Gets));
+        {
+            Note(
+                versions.Key, versions.Select(static page => page.Shape).MaxBy(static shape => shape.Gets),
+                versions.Any(static page => page.Slot.IsFrozenWritten));
+        }
+
         _sorted = null;
     }
 
@@ -57,15 +62,15 @@ internal sealed class FragmentedPages
     /// <summary>Its export is gone.</summary>
     public void Forget(PageOfFamily page) => _pages.Remove(page);
 
-    private void Note(PageOfFamily page, PageShape shape)
+    private void Note(PageOfFamily page, PageShape shape, bool isWritten)
     {
         bool isKnown = _pages.TryGetValue(page, out Entry known);
         long least = (shape.Bytes + _runBytes - 1) / _runBytes;
         long threshold = GetsFree + (GetsFactor * least);
 
         // What a merge could not bring below the threshold, because many snapshots have parts of it, is left alone until
-        // it is twice as bad: else it would be merged for ever.
-        int floor = known.IsMerged ? shape.Gets : known.Floor;
+        // it is twice as bad: else it would be merged for ever. Writes meanwhile tell nothing of what a merge can do.
+        int floor = known.IsMerged && !isWritten ? shape.Gets : known.Floor;
         bool isDue = shape.Gets > threshold && shape.Gets > 2 * floor;
         if (!isDue && floor <= threshold) _pages.Remove(page);
         else if (isKnown || _pages.Count < PagesMax) _pages[page] = new Entry(shape, floor, isDue, IsMerged: false);

@@ -1,18 +1,20 @@
+using System.Numerics;
 using FASTER.core;
 
 namespace ZeroFlow.Stages.Journal;
 
 /// <summary>
-/// One FasterLog over one preallocated file, whose offsets are the log's addresses. FasterLog fills its pages and writes
-/// them; what is in them, and what survived a crash, is decided by ZeroFlow's own records.
+/// One FasterLog over a run of preallocated files, one of them at a time; a file begins at a page of the log, and its
+/// offsets are the addresses from there. FasterLog fills its pages and writes them; what is in them, and what survived a
+/// crash, is decided by ZeroFlow's own records. Used by one thread at a time.
 /// </summary>
 /// <remarks>
-/// FasterLog's commit metadata is not used: the log of a segment is never truncated and is not recovered through
-/// FasterLog (docs/decisions/0002-wal-segments.md). A commit here means "the pages are in the operating system".
+/// FasterLog's commit metadata is not used: the log is never truncated and is not recovered through FasterLog
+/// (docs/decisions/0002-wal-segments.md). A commit here means "the pages are in the operating system".
 /// </remarks>
 internal sealed class FasterSegmentLog : IDisposable
 {
-    /// <summary>Address of the first entry in a FasterLog.</summary>
+    /// <summary>Offset of the first entry in a file: where FasterLog begins.</summary>
     public const long FirstAddress = 64;
 
     /// <summary>Bytes that FasterLog puts in front of an entry: its length.</summary>
@@ -21,16 +23,14 @@ internal sealed class FasterSegmentLog : IDisposable
     // Two pages: the device writes at once, so the one before is out when the next begins. Nothing is read from them.
     private const int PagesInMemoryLog2 = 1;
 
-    private readonly WalDevice _device;
+    private readonly WalDevice _device = new();
     private readonly FasterLog _log;
-    private readonly long _fileBytes;
     private readonly int _pageBytes;
+    private byte[] _draft = [];
 
-    public FasterSegmentLog(IWalFile file, int pageBytes)
+    public FasterSegmentLog(int pageBytes)
     {
-        _fileBytes = file.Length;
         _pageBytes = pageBytes;
-        _device = new WalDevice(file);
         _log = new FasterLog(new FasterLogSettings
         {
             LogDevice = _device,
@@ -38,29 +38,55 @@ internal sealed class FasterSegmentLog : IDisposable
             LogChecksum = LogChecksumType.None,
             PageSize = pageBytes,
             MemorySize = (long)pageBytes << PagesInMemoryLog2,
-            SegmentSize = (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)file.Length),
+            SegmentSize = WalDevice.SegmentBytes,
             TryRecoverLatest = false,
             TolerateDeviceFailure = false,
         });
     }
 
-    /// <summary>Address behind the last entry.</summary>
-    public long TailAddress => _log.TailAddress;
+    /// <summary>Offset in the file behind the last entry.</summary>
+    public long TailAddress => _log.TailAddress - _device.FileBegins;
 
     /// <summary>Bytes of an entry in the log.</summary>
     public static int EntryBytes(int length) => EntryHeaderBytes + ((length + 3) & ~3);
 
+    /// <summary>
+    /// Goes on in another file. What was enqueued has to be written out; the file before keeps what it has.
+    /// </summary>
+    public void Begin(IWalFile file)
+    {
+        long tail = _log.TailAddress;
+        if (tail == FirstAddress)
+        {
+            _device.Turn(file, 0);
+            return;
+        }
+
+        // A file begins with a page. What fills up the last page of the file before is dropped by the device.
+        long pageRest = (_pageBytes - (tail % _pageBytes)) % _pageBytes;
+        _device.Turn(file, tail + pageRest);
+        if (pageRest > 0) _log.Enqueue(Draft((int)pageRest - EntryHeaderBytes));
+        _log.Enqueue(Draft((int)FirstAddress - EntryHeaderBytes));
+    }
+
     /// <summary>True when an entry that takes <paramref name="bytes"/> still fits into the file.</summary>
     public bool HasRoomFor(long bytes)
     {
-        long tail = _log.TailAddress;
+        long tail = TailAddress;
         long pageRest = _pageBytes - (tail % _pageBytes);
         long start = bytes <= pageRest ? tail : tail + pageRest;
-        return start + bytes <= _fileBytes;
+        return start + bytes <= _device.FileBytes;
     }
 
-    /// <summary>Stages an entry, copying it; returns its address.</summary>
-    public long Enqueue(ReadOnlySpan<byte> entry) => _log.Enqueue(entry);
+    /// <summary>Memory to make an entry in; the next call gives it again, with what was in it.</summary>
+    public Span<byte> Draft(int bytes)
+    {
+        if (_draft.Length < bytes) _draft = new byte[BitOperations.RoundUpToPowerOf2((uint)bytes)];
+        return _draft.AsSpan(0, bytes);
+    }
+
+    /// <summary>Stages an entry, copying it; returns its offset in the file.</summary>
+    public long Enqueue(ReadOnlySpan<byte> entry) => _log.Enqueue(entry) - _device.FileBegins;
 
     /// <summary>Writes all staged entries to the file.</summary>
     /// <exception cref="IOException">The device failed; the log stays failed.</exception>
@@ -83,15 +109,6 @@ internal sealed class FasterSegmentLog : IDisposable
         if (_device.Failure is { } failure) throw new IOException("The WAL's device refused a write.", failure);
     }
 
-    /// <summary>Waits until FasterLog is done with what was written out: disposing of it would spin until then.</summary>
-    public async ValueTask SettleAsync()
-    {
-        long tail = _log.TailAddress;
-        if (_log.CommittedUntilAddress >= tail) return;
-        _log.Commit(spinWait: false);
-        await _log.WaitForCommitAsync(tail);
-    }
-
     public void Dispose()
     {
         _log.Dispose();
@@ -105,13 +122,27 @@ internal sealed class FasterSegmentLog : IDisposable
         private const uint SectorBytes = 4096;
         private const uint Failed = uint.MaxValue;
 
-        private readonly IWalFile _file;
+        // The file of an address is this device's own business.
+        private const int SegmentBits = 40;
+
+        private IWalFile? _file;
         private volatile Exception? _failure;
 
-        public WalDevice(IWalFile file)
-            : base("wal", SectorBytes, Devices.CAPACITY_UNSPECIFIED) => _file = file;
+        public WalDevice()
+            : base("wal", SectorBytes, Devices.CAPACITY_UNSPECIFIED)
+        {
+        }
+
+        public static long SegmentBytes => 1L << SegmentBits;
 
         public Exception? Failure => _failure;
+
+        public long FileBytes => _file?.Length ?? 0;
+
+        /// <summary>Address of the file's first byte.</summary>
+        public long FileBegins { get; private set; }
+
+        public void Turn(IWalFile file, long begins) => (_file, FileBegins) = (file, begins);
 
         public override unsafe void WriteAsync(
             IntPtr sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite,
@@ -120,9 +151,10 @@ internal sealed class FasterSegmentLog : IDisposable
             uint error = 0;
             try
             {
-                if ((long)destinationAddress + numBytesToWrite > _file.Length)
-                    throw new IOException("A record was appended without room for it.");
-                _file.Write((long)destinationAddress, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite));
+                // Before the file is what filled up the one before it.
+                long offset = ((long)segmentId << SegmentBits) + (long)destinationAddress - FileBegins;
+                if (offset + numBytesToWrite > FileBytes) throw new IOException("A record was appended without room for it.");
+                if (offset >= 0) _file!.Write(offset, new ReadOnlySpan<byte>((void*)sourceAddress, (int)numBytesToWrite));
             }
             catch (Exception fault)
             {
@@ -133,23 +165,20 @@ internal sealed class FasterSegmentLog : IDisposable
             callback(error, numBytesToWrite, context);
         }
 
-        public override unsafe void ReadAsync(
+        public override void ReadAsync(
             int segmentId, ulong sourceAddress, IntPtr destinationAddress, uint readLength,
-            DeviceIOCompletionCallback callback, object context)
-        {
-            int read = _file.Read((long)sourceAddress, new Span<byte>((void*)destinationAddress, (int)readLength));
-            callback(0, (uint)read, context);
-        }
+            DeviceIOCompletionCallback callback, object context) =>
+            throw new NotSupportedException("Nothing is read through FasterLog.");
 
         public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result) => callback(result);
 
         public override void Dispose()
         {
-            // The file belongs to the segment, which outlives its log.
+            // The files belong to their segments, which outlive the log.
         }
     }
 
-    /// <summary>A segment needs no commit metadata: nothing is kept, nothing is found.</summary>
+    /// <summary>The log needs no commit metadata: nothing is kept, nothing is found.</summary>
     private sealed class NoCommitMetadata : ILogCommitManager
     {
         public void Commit(long beginAddress, long untilAddress, byte[] commitMetadata, long commitNum, bool forceWriteMetadata)

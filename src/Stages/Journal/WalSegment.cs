@@ -17,7 +17,6 @@ internal sealed class WalSegment : IDisposable
     private readonly byte[] _key;
     private FasterSegmentLog? _log;
     private ChaCha20Poly1305? _appendCipher;
-    private byte[] _scratch = [];
     private int _references = 1;
 
     public WalSegment(WalSegmentHeader header, IWalFile file, byte[] rootKey)
@@ -50,13 +49,14 @@ internal sealed class WalSegment : IDisposable
             int.TryParse(name.AsSpan(0, OrdinalDigits), NumberStyles.None, CultureInfo.InvariantCulture, out ordinal);
     }
 
-    /// <summary>Makes this the active segment: writes its header.</summary>
-    public void BeginAppending(byte[] rootKey)
+    /// <summary>Makes this the active segment: the log goes on in its file, with its header.</summary>
+    public void BeginAppending(byte[] rootKey, FasterSegmentLog log)
     {
         IsOwn = true;
-        _log = new FasterSegmentLog(File, Header.PageBytes);
+        _log = log;
+        _log.Begin(File);
         _appendCipher = new ChaCha20Poly1305(_key);
-        byte[] header = new byte[WalSegmentHeader.Bytes];
+        Span<byte> header = _log.Draft(WalSegmentHeader.Bytes);
         Header.Write(rootKey, header);
         _log.Enqueue(header);
     }
@@ -68,11 +68,9 @@ internal sealed class WalSegment : IDisposable
 
     public WalPosition Append(in WalRecordHeader header, Sequence syncedThrough, ReadOnlySpan<byte> payload)
     {
-        int bytes = WalRecordFormat.Bytes(payload.Length);
-        if (_scratch.Length < bytes) _scratch = new byte[WalRecordFormat.Bytes(WriteAheadLog.RecordPayloadBytesMax)];
-        Span<byte> record = _scratch.AsSpan(0, bytes);
+        Span<byte> record = _log!.Draft(WalRecordFormat.Bytes(payload.Length));
         WalRecordFormat.Seal(_appendCipher!, header, Header.SessionCheck, syncedThrough, payload, record);
-        long address = _log!.Enqueue(record);
+        long address = _log.Enqueue(record);
         LastSequence = header.Sequence;
         return new WalPosition(Header.Ordinal, address);
     }
@@ -80,14 +78,15 @@ internal sealed class WalSegment : IDisposable
     /// <summary>Hands all that was appended to the operating system.</summary>
     public ValueTask HandOverAsync() => _log!.WriteOutAsync();
 
-    /// <summary>Ends appending after a hand-over; the memory of the log is given back, the file stays readable.</summary>
-    public async ValueTask EndAppendingAsync()
+    /// <summary>Ends appending after a hand-over: the log goes on elsewhere, the file stays readable.</summary>
+    public void EndAppending()
     {
-        await _log!.SettleAsync();
-        EndAppending();
+        _log = null;
+        _appendCipher?.Dispose();
+        _appendCipher = null;
     }
 
-    /// <summary>Closes the file, and the log if it is still open: what was not handed over is lost.</summary>
+    /// <summary>Closes the file.</summary>
     public void Dispose()
     {
         EndAppending();
@@ -137,13 +136,4 @@ internal sealed class WalSegment : IDisposable
     }
 
     public ChaCha20Poly1305 NewCipher() => new(_key);
-
-    private void EndAppending()
-    {
-        _log?.Dispose();
-        _log = null;
-        _appendCipher?.Dispose();
-        _appendCipher = null;
-        _scratch = [];
-    }
 }

@@ -10,7 +10,7 @@ namespace ZeroFlow.Stages.Journal;
 internal delegate void WalReplayed(in WalRecordHeader header, WalPosition position, ReadOnlySpan<byte> payload);
 
 /// <summary>
-/// The WAL as a run of segments, each one FasterLog over one preallocated file. Segments are deleted, or used again,
+/// The WAL as a run of segments, preallocated files of one size that a FasterLog fills in turn. Segments are deleted, or used again,
 /// as a whole, once the committed chain covers them.
 /// </summary>
 /// <remarks>
@@ -42,6 +42,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     private readonly IEntropy _entropy;
     private readonly ILogger _log;
     private readonly WalSpares _spares;
+    private readonly FasterSegmentLog _appending;
     private readonly Lock _lock = new();
     private readonly Lock _syncing = new();
     private readonly List<WalSegment> _sealed = [];
@@ -74,6 +75,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _spares = new WalSpares(disk, _segmentBytes, options.WalBytes);
         _pageBytes = (int)Math.Clamp(
             BitOperations.RoundUpToPowerOf2((ulong)_segmentBytes / 8), PageBytesMin, PageBytesMax);
+        _appending = new FasterSegmentLog(_pageBytes);
     }
 
     /// <inheritdoc/>
@@ -213,6 +215,8 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
             if (next.IsCompletedSuccessfully) (await next).Dispose();
         }
 
+        // What was not handed over is lost.
+        _appending.Dispose();
         _active?.Dispose();
         foreach (WalSegment segment in _sealed) segment.Dispose();
         _spares.Dispose();
@@ -258,7 +262,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         // First the new segment, then the switch: while the disk is full, the old one stays whole and active.
         await HandOverAsync();
         await ActivateNextAsync(full.LastSequence.Next, cancellation);
-        await full.EndAppendingAsync();
+        full.EndAppending();
     }
 
     private async Task ActivateNextAsync(Sequence first, CancellationToken cancellation)
@@ -273,7 +277,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         try
         {
             // The header is stable before the first record: a file without one is then known to hold nothing.
-            segment.BeginAppending(_rootKey);
+            segment.BeginAppending(_rootKey, _appending);
             await segment.HandOverAsync();
             file.Sync();
         }

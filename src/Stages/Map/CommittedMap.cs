@@ -161,7 +161,7 @@ internal sealed partial class CommittedMap
                 table, frame.Number, frame.ObjectOffset, entry.SealedBytes, entry.Encoding, (int)entry.Length, skipped: 0);
             long page = range.Offset / MapPage.Span;
             if (entry.IsSettled) ApplySettled(page, range, value, asOf);
-            else SetDelta(_slots.Own(page), range, value);
+            else SetWritten(_slots.Own(page), range, value);
         }
     }
 
@@ -306,6 +306,12 @@ internal sealed partial class CommittedMap
         hits.Add(new CommittedHit(
             extent.Range, extent.Value.IsZero ? null : extent.Value.ToFrame(_family.Id, extent.Range.Offset)));
 
+    private void SetWritten(MapSlot slot, BlockRange range, in Fragment value)
+    {
+        slot.IsWritten = true;
+        SetDelta(slot, range, value);
+    }
+
     private void SetDelta(MapSlot slot, BlockRange range, in Fragment value)
     {
         ExtentMap<Fragment>? delta = slot.Delta;
@@ -337,7 +343,7 @@ internal sealed partial class CommittedMap
             {
                 slot = _slots.Own(page);
                 if (part.Length == MapPage.Span) Clear(slot, table);
-                else SetDelta(slot, part, Fragment.ZeroBy(table));
+                else SetWritten(slot, part, Fragment.ZeroBy(table));
             }
         }
     }
@@ -347,6 +353,7 @@ internal sealed partial class CommittedMap
         if (slot.Delta is { } dropped) _family.Pages.Changed(-1, -dropped.Count);
         slot.Delta = null;
         slot.ClearedBy = table;
+        slot.IsWritten = true;
         _family.NoteChanged(slot);
     }
 

@@ -140,7 +140,7 @@ internal sealed class MapDirectory
     private MapSlot Split(MapSlot shared)
     {
         shared.Owners--;
-        var own = new MapSlot(shared.Page) { Owners = 1, ClearedBy = shared.ClearedBy, Delta = shared.Delta?.Copy() };
+        var own = new MapSlot(shared.Page) { Owners = 1, ClearedBy = shared.ClearedBy, Delta = shared.Delta?.Copy(), IsWritten = shared.IsWritten };
         own.LieOn(shared.Base);
         if (own.Delta is { } copied) _family.Pages.Changed(1, copied.Count);
         if (own.IsDirty) _family.NoteChanged(own);

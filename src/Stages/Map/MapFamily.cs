@@ -42,6 +42,7 @@ internal sealed class MapFamily(ExportId id, TableRegistry tables, MapPages page
         if (slot.Delta is { } dropped) Pages.Changed(-1, -dropped.Count);
         slot.Delta = null;
         slot.ClearedBy = 0;
+        slot.IsWritten = false;
         SlotBase? below = slot.Base;
         slot.LieOn(null);
         if (below is not { Owners: 0 } || below.Unshare() is not { } stored) return;
@@ -64,8 +65,10 @@ internal sealed class MapFamily(ExportId id, TableRegistry tables, MapPages page
                 SlotBase below = OwnBase(slot);
                 below.Frozen = slot.Delta;
                 below.IsFrozenCleared = slot.ClearedBy != 0;
+                below.IsFrozenWritten = slot.IsWritten;
                 slot.Delta = null;
                 slot.ClearedBy = 0;
+                slot.IsWritten = false;
                 frozen.Add(below);
             }
 
@@ -104,6 +107,7 @@ internal sealed class MapFamily(ExportId id, TableRegistry tables, MapPages page
             if (below.Frozen is { } folded) Pages.Changed(-1, -folded.Count);
             below.Frozen = null;
             below.IsFrozenCleared = false;
+            below.IsFrozenWritten = false;
             bool wasResident = below.Stored?.Resident is not null;
 
             // Who let this version go has discounted it: the checkpoint that is being installed.

@@ -20,6 +20,9 @@ internal sealed class MapSlot(int page)
     /// <summary>Ordinal of the table that zeroed the whole page, so that nothing below the delta counts; zero for none.</summary>
     public int ClearedBy { get; set; }
 
+    /// <summary>True when not all of the change is data that was moved: a client wrote, too.</summary>
+    public bool IsWritten { get; set; }
+
     public bool IsDirty => Delta is not null || ClearedBy != 0;
 
     /// <summary>True when the whole page reads as zeros.</summary>

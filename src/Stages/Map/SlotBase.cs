@@ -25,6 +25,9 @@ internal sealed class SlotBase(MapFamily family, int page)
     /// <summary>True when the whole page was zeroed before the frozen changes.</summary>
     public bool IsFrozenCleared { get; set; }
 
+    /// <summary>True when a client's writes are among the frozen changes.</summary>
+    public bool IsFrozenWritten { get; set; }
+
     /// <summary>Takes a share in a stored page.</summary>
     public void Share(StoredPage? stored)
     {
