@@ -14,6 +14,12 @@ internal sealed class SocketTransport : IWireTransport
 {
     private const int DiscardedReceivesMax = 64;
 
+    // What does not fit into the socket's buffer at once, and how long the connection's own thread waits for room there
+    // before it leaves the rest to the runtime: a client that reads makes room sooner than another thread would be awake,
+    // and one that does not read must not keep its requests from being read.
+    private const int LargeBytes = 256 * 1024;
+    private const int PatienceMicroseconds = 1000;
+
     private readonly Socket _socket;
     private readonly GatheringSend _gathering = new();
 
@@ -84,6 +90,7 @@ internal sealed class SocketTransport : IWireTransport
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask SendAsync(List<ArraySegment<byte>> pieces)
     {
+        if (!Thread.CurrentThread.IsThreadPoolThread && IsLarge(pieces)) SendWhileRead(pieces);
         while (pieces.Count > 0)
         {
             int sent = await _gathering.SendAsync(_socket, pieces);
@@ -117,6 +124,24 @@ internal sealed class SocketTransport : IWireTransport
     {
         _gathering.Dispose();
         _socket.Dispose();
+    }
+
+    private static bool IsLarge(List<ArraySegment<byte>> pieces)
+    {
+        int bytes = 0;
+        foreach (ArraySegment<byte> piece in pieces) bytes += piece.Count;
+        return bytes >= LargeBytes;
+    }
+
+    /// <summary>Sends as long as the peer takes it; what is left stays in <paramref name="pieces"/>.</summary>
+    private void SendWhileRead(List<ArraySegment<byte>> pieces)
+    {
+        while (pieces.Count > 0)
+        {
+            int sent = NativeSend.TrySend(_socket, pieces);
+            if (sent > 0) Consume(pieces, sent);
+            else if (sent < 0 || !_socket.Poll(PatienceMicroseconds, SelectMode.SelectWrite)) return;
+        }
     }
 
     private static void Consume(List<ArraySegment<byte>> pieces, int sent)
