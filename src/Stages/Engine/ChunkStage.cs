@@ -39,6 +39,10 @@ internal sealed class ChunkStage
             extents.Set(draft.Records[i].Range, new CutExtent(record, 0));
         }
 
+        // At once as large as they get, but for writes across chunks: growing step by step would leave as much behind again.
+        int count = exports.Values.Sum(static extents => extents.Count);
+        draft.Pieces.EnsureCapacity(count);
+        draft.Plans.EnsureCapacity(count);
         foreach (var (id, extents) in exports)
         {
             var export = new ExportId(id);

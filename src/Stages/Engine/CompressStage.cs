@@ -26,6 +26,7 @@ internal sealed class CompressStage
     public void Run(TableDraft draft)
     {
         draft.Index = new TableIndex(CatalogOf(draft), draft.Entries);
+        draft.Entries.EnsureCapacity(LinesOf(draft));
         BufferLease body = _buffers.Rent(BodyBytesMax(draft));
         draft.Body = body;
         int at = TableIdentity.Bytes;
@@ -72,10 +73,12 @@ internal sealed class CompressStage
         };
     }
 
+    private static int LinesOf(TableDraft draft) => draft.Plans.Count + draft.Zeros.Count + (draft.Settled?.Again.Count ?? 0);
+
     private static int BodyBytesMax(TableDraft draft)
     {
         long frames = draft.Plans.Sum(p => (long)p.Length + FrameSealer.TagBytes);
-        long index = draft.Index!.PlainBytes + (long)(draft.Plans.Count + draft.Zeros.Count + (draft.Settled?.Again.Count ?? 0)) * TableEntry.Bytes;
+        long index = draft.Index!.PlainBytes + (long)LinesOf(draft) * TableEntry.Bytes;
         return checked((int)(TableIdentity.Bytes + frames + index + FrameSealer.TagBytes + TableFooter.Bytes));
     }
 

@@ -9,7 +9,7 @@ internal readonly record struct PageOfFamily(MapFamily Family, int Page);
 
 /// <summary>
 /// The pages whose data takes many more GETs to read than it would if it lay together, as the checkpoints of this process
-/// saw them. Used by the maintenance loop alone.
+/// saw them. Used by the maintenance loop alone, but for <see cref="DueCount"/>.
 /// </summary>
 internal sealed class FragmentedPages
 {
@@ -23,9 +23,13 @@ internal sealed class FragmentedPages
     private readonly Dictionary<PageOfFamily, Entry> _pages = [];
     private readonly int _runBytes;
     private (PageOfFamily Page, long Bytes)[]? _sorted;
+    private int _dueCount;
 
     /// <param name="tableBytes">Bytes of a table: data that lies together does so within one.</param>
     public FragmentedPages(int tableBytes) => _runBytes = Math.Min(tableBytes, PageShape.ScanBytes);
+
+    /// <summary>Pages that it pays to merge. From any thread.</summary>
+    public int DueCount => Volatile.Read(ref _dueCount);
 
     /// <summary>A checkpoint is stored, and about to be installed: what its pages look like is known.</summary>
     public void Note(IReadOnlyList<FoldedPage> pages)
@@ -56,11 +60,15 @@ internal sealed class FragmentedPages
     public void Take(PageOfFamily page)
     {
         ref Entry entry = ref CollectionsMarshal.GetValueRefOrNullRef(_pages, page);
+        if (entry.IsDue) Volatile.Write(ref _dueCount, _dueCount - 1);
         entry = entry with { IsDue = false, IsMerged = true };
     }
 
     /// <summary>Its export is gone.</summary>
-    public void Forget(PageOfFamily page) => _pages.Remove(page);
+    public void Forget(PageOfFamily page)
+    {
+        if (_pages.Remove(page, out Entry entry) && entry.IsDue) Volatile.Write(ref _dueCount, _dueCount - 1);
+    }
 
     private void Note(PageOfFamily page, PageShape shape, bool isWritten)
     {
@@ -72,8 +80,10 @@ internal sealed class FragmentedPages
         // it is twice as bad: else it would be merged for ever. Writes meanwhile tell nothing of what a merge can do.
         int floor = known.IsMerged && !isWritten ? shape.Gets : known.Floor;
         bool isDue = shape.Gets > threshold && shape.Gets > 2 * floor;
-        if (!isDue && floor <= threshold) _pages.Remove(page);
-        else if (isKnown || _pages.Count < PagesMax) _pages[page] = new Entry(shape, floor, isDue, IsMerged: false);
+        bool isKept = (isDue || floor > threshold) && (isKnown || _pages.Count < PagesMax);
+        if (isKept) _pages[page] = new Entry(shape, floor, isDue, IsMerged: false);
+        else _pages.Remove(page);
+        Volatile.Write(ref _dueCount, _dueCount + (isKept && isDue ? 1 : 0) - (known.IsDue ? 1 : 0));
     }
 
     private readonly record struct Entry(PageShape Shape, int Floor, bool IsDue, bool IsMerged);

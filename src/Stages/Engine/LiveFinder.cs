@@ -90,6 +90,13 @@ internal sealed class LiveFinder(StoreState state)
     // Where maps have different parts of one frame, the parts end wherever one of them does.
     private void Divide(List<(CommittedExport By, BlockRange Range, FrameRef Frame)> found)
     {
+        if (found is [var (by, range, whole)])
+        {
+            // Nearly every frame, when there are no snapshots and what was overwritten was so as a whole.
+            _pieces.Add(new LivePiece(by.Map.Family.Id, [by.Info.Id], range, whole, by.Info.ChunkBytes));
+            return;
+        }
+
         long[] ends = [.. found.SelectMany(static piece => (long[])[piece.Range.Offset, piece.Range.End]).Distinct().Order()];
         for (int i = 0; i + 1 < ends.Length; i++)
         {

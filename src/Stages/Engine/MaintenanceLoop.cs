@@ -59,6 +59,9 @@ internal sealed class MaintenanceLoop : IDisposable
     /// <summary>Those of them that were rewritten only to lie together.</summary>
     public long MergedBytes => _settler.MergedBytes;
 
+    /// <inheritdoc cref="Settler.FragmentedPages"/>
+    public int FragmentedPages => _settler.FragmentedPages;
+
     /// <summary>Objects that wait to be deleted.</summary>
     public int WaitingObjects => _collector.DyingCount;
 

@@ -65,6 +65,9 @@ internal sealed partial class Settler
 
     // Moved since the last checkpoint: their counts do not show it yet.
     private readonly HashSet<int> _moved = [];
+
+    // Kept from batch to batch: it is large, and would be garbage of the oldest generation each time.
+    private readonly List<WrittenRange> _written = [];
     private long _settledBytes;
     private long _mergedBytes;
     private long _writtenBytes;
@@ -90,6 +93,9 @@ internal sealed partial class Settler
 
     /// <summary>Those of them that were rewritten only to lie together.</summary>
     public long MergedBytes => Volatile.Read(ref _mergedBytes);
+
+    /// <summary>Pages whose data is in so many pieces that it pays to merge them, as of the last checkpoint.</summary>
+    public int FragmentedPages => _fragmented.DueCount;
 
     /// <summary>Counts what clients wrote: merging may rewrite a share of it. Called by the commit stage.</summary>
     public void Written(long bytes) => Interlocked.Add(ref _writtenBytes, bytes);
@@ -149,15 +155,15 @@ internal sealed partial class Settler
         // could.
         ChainPosition asOf;
         using (await _turn.TakeAsync(cancellation)) asOf = _state.Position;
-        List<WrittenRange> written = [];
+        _written.Clear();
         int looked = 0;
-        while (looked < sparse.Count && written.Count < EntriesMax)
+        while (looked < sparse.Count && _written.Count < EntriesMax)
         {
-            await ReadIndexAsync(sparse[looked].Ordinal, sparse[looked].Table, written, cancellation);
+            await ReadIndexAsync(sparse[looked].Ordinal, sparse[looked].Table, cancellation);
             looked++;
         }
 
-        List<LivePiece> pieces = await new LiveFinder(_state).FindAsync(written, cancellation);
+        List<LivePiece> pieces = await new LiveFinder(_state).FindAsync(_written, cancellation);
         if (!await RewriteAsync(pieces, asOf, cancellation)) return SettleResult.Failed;
         foreach (var (ordinal, _) in sparse[..looked]) _moved.Add(ordinal);
         return SettleResult.Settled;
@@ -239,14 +245,13 @@ internal sealed partial class Settler
         table is { Kind: ChainObjectKind.Table, LiveBytes: > 0, IsDying: false } && !_moved.Contains(ordinal);
 
     // What a table wrote, by its own index.
-    private async Task ReadIndexAsync(
-        int ordinal, TableInfo table, List<WrittenRange> written, CancellationToken cancellation)
+    private async Task ReadIndexAsync(int ordinal, TableInfo table, CancellationToken cancellation)
     {
         var at = new ChainPosition(table.Epoch, table.Number);
         if (await _indexes.ReadAsync(at, table.ObjectBytes, cancellation) is not ChainObject.Table found) return;
         foreach (TableEntry entry in found.Index.Entries)
         {
-            if (entry.HasFrame) written.Add(new WrittenRange(ordinal, entry.Export, entry.Range));
+            if (entry.HasFrame) _written.Add(new WrittenRange(ordinal, entry.Export, entry.Range));
         }
     }
 

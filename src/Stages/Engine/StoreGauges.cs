@@ -44,6 +44,9 @@ internal static class StoreGauges
             "zeroflow.store.settled", () => store.Space.SettledBytes, "By", "Plain bytes rewritten, to give space back or to lie together.");
         meter.CreateObservableCounter(
             "zeroflow.store.merged", () => store.Space.MergedBytes, "By", "Those of the settled bytes that were rewritten only to lie together.");
+        meter.CreateObservableGauge(
+            "zeroflow.store.fragmented.pages", () => (long)store.Space.FragmentedPages, null,
+            "Pages of 16 MiB whose data is in so many pieces that it pays to merge them, as of the last checkpoint.");
         meter.CreateObservableCounter(
             "zeroflow.store.checkpoints", () => store.Checkpoints, null, "Checkpoints stored.");
         meter.CreateObservableGauge(

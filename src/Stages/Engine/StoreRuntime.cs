@@ -159,7 +159,7 @@ internal sealed class StoreRuntime : IAsyncDisposable
                 else (live, data) = (live + table.LiveBytes, data + table.ObjectBytes);
             }
 
-            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects, _maintenance.MergedBytes);
+            return new StoreSpace(live, data, map, _maintenance.SettledBytes, _maintenance.WaitingObjects, _maintenance.MergedBytes, _maintenance.FragmentedPages);
         }
     }
 

@@ -34,6 +34,7 @@ public sealed record StopReport(bool EverythingPublished, long BytesLeft);
 /// <param name="MapBytes">Bytes of the objects with pages of the maps.</param>
 /// <param name="SettledBytes">Plain bytes that this process has rewritten.</param>
 /// <param name="WaitingObjects">Objects that wait for their grace period before they are deleted.</param>
-/// <param name="MergedBytes">Those of them that were rewritten only to lie together.</param>
+/// <param name="MergedBytes">Those of the rewritten bytes that were rewritten only to lie together.</param>
+/// <param name="FragmentedPages">Pages of the maps whose data is in so many pieces that it pays to merge them, as of the last checkpoint.</param>
 public sealed record StoreSpace(
-    long LiveBytes, long TableBytes, long MapBytes, long SettledBytes, int WaitingObjects, long MergedBytes);
+    long LiveBytes, long TableBytes, long MapBytes, long SettledBytes, int WaitingObjects, long MergedBytes, int FragmentedPages);

@@ -74,6 +74,30 @@ public sealed class ConcurrencyTests
         await releasing;
     }
 
+    // Goal: a client may send a large write before it takes the large replies that are waiting for it.
+    [Fact]
+    public async Task Requests_are_read_while_large_replies_wait_for_a_client_that_does_not_read()
+    {
+        const int Length = 2 * 1024 * 1024;
+        await using TestServer server = await TestServer.StartAsync();
+        new Random(7).NextBytes(server.Device.Bytes);
+        byte[] before = [.. server.Device.Bytes];
+        using RawClient client = server.Connect(receiveBufferBytes: 4096).Attach();
+        for (uint i = 0; i < 3; i++) client.Request(NbdCommand.Read, i, i * Length, Length);
+        byte[] written = new byte[Length];
+        written.AsSpan().Fill(9);
+        client.Request(NbdCommand.Write, 3, 3 * Length, Length, 0, written);
+        await TestServer.UntilAsync(() => server.Device.Bytes[^1] == 9, "the write behind replies that nobody reads");
+
+        for (uint i = 0; i < 3; i++)
+        {
+            Assert.Equal((NbdError.None, i), client.ReadReply());
+            Assert.True(before.AsSpan((int)i * Length, Length).SequenceEqual(client.Read(Length)));
+        }
+
+        Assert.Equal((NbdError.None, 3UL), client.ReadReply());
+    }
+
     [Fact]
     public async Task A_disconnect_finishes_what_is_under_way_first()
     {
