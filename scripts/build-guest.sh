@@ -106,6 +106,11 @@ perl tests/guest/exported-symbols.pl "$guest/linux" > "$source/Module.symvers" |
 step "OpenZFS"
 unpack zfs-dkms/$release-backports "$guest/zfs" || fail "could not get the source of OpenZFS"
 cd "$guest"/zfs/usr/src/zfs-*
+# While a pool is suspended, the thread that writes transaction groups may ask again and again without a pause whether it still is
+# (2.3.2, and the main branch of August 2026). Debian's kernels preempt a thread there (PREEMPT_VOLUNTARY), so that it costs a
+# core; this one has one processor and preempts nothing (PREEMPT_NONE), and would stand still for ever. Now it yields, too.
+perl -0pi -e 's/(if \(spa_suspended\(spa\)\))\s*continue;/$1 { kpreempt(KPREEMPT_SYNC); continue; }/ or die "no such loop\n"' module/zfs/txg.c \
+  2>> "$log" || fail "could not find the loop of a suspended pool"
 export ARCH=um KBUILD_MODPOST_WARN=1
 ./configure --with-config=kernel --with-linux="$source" --with-linux-obj="$source" >> "$log" 2>&1 ||
   fail "could not configure OpenZFS"

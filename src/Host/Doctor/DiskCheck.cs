@@ -18,12 +18,12 @@ internal static class DiskCheck
     private static readonly TimeSpan TooFastSync = TimeSpan.FromMicroseconds(8);
 
     /// <summary>
-    /// The type of the file system that holds <paramref name="path"/>, by /proc/self/mountinfo: the last of the mounts
-    /// whose mount point is the longest that leads to it. Null when there is none.
+    /// The type of the file system that holds <paramref name="path"/> and what is mounted (a device, a dataset), by
+    /// /proc/self/mountinfo: the last of the mounts whose mount point is the longest that leads to it. Null when there is none.
     /// </summary>
-    public static string? FileSystemOf(string mountInfo, string path)
+    public static (string Type, string Source)? MountOf(string mountInfo, string path)
     {
-        string? found = null;
+        (string, string)? found = null;
         int longest = -1;
         foreach (string line in mountInfo.Split('\n'))
         {
@@ -35,7 +35,8 @@ internal static class DiskCheck
             bool leadsThere = point == "/" || path == point || path.StartsWith(point + "/", StringComparison.Ordinal);
             if (!leadsThere || point.Length < longest) continue;
             longest = point.Length;
-            found = halves[1].Split(' ')[0];
+            string[] after = halves[1].Split(' ');
+            found = (after[0], after.ElementAtOrDefault(1) ?? "");
         }
 
         return found;

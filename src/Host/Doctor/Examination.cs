@@ -21,8 +21,9 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         findings.Add(MachineCheck.OpenFiles(ToolRun.ReadFile("/proc/self/limits") ?? ""));
         (int? maxPart, IReadOnlyList<NbdDevice> devices) = NbdCheck.Read();
         findings.AddRange(NbdCheck.Judge(maxPart, devices));
-        findings.AddRange(await ZfsAsync(cancellation));
-        findings.AddRange(await PostgresAsync(cancellation));
+        (IReadOnlyList<Finding> postgres, (string Type, string Source)? database) = await PostgresAsync(cancellation);
+        findings.AddRange(await ZfsAsync(database?.Source, cancellation));
+        findings.AddRange(postgres);
         return findings;
     }
 
@@ -31,7 +32,7 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         string directory = settings.DataDirectory;
         string existing = directory;
         while (!Directory.Exists(existing)) existing = Path.GetDirectoryName(existing)!;
-        yield return DiskCheck.FileSystem(DiskCheck.FileSystemOf(ToolRun.ReadFile(MountInfo) ?? "", existing));
+        yield return DiskCheck.FileSystem(DiskCheck.MountOf(ToolRun.ReadFile(MountInfo) ?? "", existing)?.Type);
         yield return DiskCheck.Space(new DriveInfo(existing).AvailableFreeSpace, Taken(directory), settings.Tuning);
         yield return Sync(existing);
     }
@@ -51,7 +52,7 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         }
     }
 
-    private async Task<IReadOnlyList<Finding>> ZfsAsync(CancellationToken cancellation)
+    private async Task<IReadOnlyList<Finding>> ZfsAsync(string? database, CancellationToken cancellation)
     {
         (string? status, string reason) = await ToolRun.AskAsync("zpool", ["status", "-P", "-L"], cancellation);
         if (status is null) return [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")];
@@ -63,12 +64,13 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         (string? sets, reason) = await ToolRun.AskAsync(
             "zfs", ["get", "-H", "-p", "-t", "filesystem,volume", "recordsize,compression,sync,logbias,atime"], cancellation);
         findings.AddRange(
-            sets is null ? [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")] : ZfsCheck.Datasets(sets, pools, settings.Tuning.CompressionLevel > 0));
+            sets is null ? [new Finding("zfs", true, $"Not looked at: {reason.TrimEnd('.')}.")] : ZfsCheck.Datasets(sets, pools, settings.Tuning.CompressionLevel > 0, database));
         if (ZfsCheck.TransactionTime(ToolRun.ReadFile("/sys/module/zfs/parameters/zfs_txg_timeout")) is { } time) findings.Add(time);
         return findings;
     }
 
-    private async Task<IReadOnlyList<Finding>> PostgresAsync(CancellationToken cancellation)
+    // What was found, and where the data directory lies, when PostgreSQL says so.
+    private async Task<(IReadOnlyList<Finding> Findings, (string Type, string Source)? Mount)> PostgresAsync(CancellationToken cancellation)
     {
         string[] arguments = ["-X", "-A", "-t", "-q", "-w", "-c", PostgresCheck.Query, .. connection is null ? [] : new[] { "-d", connection }];
 
@@ -77,9 +79,9 @@ internal sealed class Examination(LocalSettings settings, string? connection, Ti
         (string? lines, string reason) = asPostgres
             ? await ToolRun.AskAsync("runuser", ["-u", "postgres", "--", "psql", .. arguments], cancellation)
             : await ToolRun.AskAsync("psql", arguments, cancellation);
-        if (lines is null) return [new Finding("postgresql", true, $"Not looked at: {reason.TrimEnd('.')}.")];
+        if (lines is null) return ([new Finding("postgresql", true, $"Not looked at: {reason.TrimEnd('.')}.")], null);
         string directory = lines.Split('\n').FirstOrDefault(line => line.StartsWith("data_directory=", StringComparison.Ordinal))?.Split('=', 2)[1] ?? "";
-        string? fileSystem = directory.Length > 0 ? DiskCheck.FileSystemOf(ToolRun.ReadFile(MountInfo) ?? "", directory) : null;
-        return [.. PostgresCheck.Judge(lines, fileSystem)];
+        (string Type, string Source)? mount = directory.Length > 0 ? DiskCheck.MountOf(ToolRun.ReadFile(MountInfo) ?? "", directory) : null;
+        return ([.. PostgresCheck.Judge(lines, mount?.Type)], mount);
     }
 }

@@ -28,11 +28,10 @@ internal static class NbdCheck
             yield break;
         }
 
-        yield return maxPart >= 2
-            ? new Finding("nbd", true, $"The module is loaded, with max_part={maxPart}; {devices.Count} device(s) are attached.")
-            : new Finding(
-                "nbd", false, $"The module is loaded with max_part={maxPart}.",
-                "ZFS makes partitions on whole disks and would not find them: options nbd max_part=16 in /etc/modprobe.d/nbd.conf, then reload it.");
+        // ZFS partitions whole disks, but takes no NBD device for one.
+        yield return new Finding(
+            "nbd", true, $"The module is loaded, with max_part={maxPart}; {devices.Count} device(s) are attached.",
+            maxPart >= 2 ? null : "A partition table on a device would not be seen (ZFS makes none there): options nbd max_part=16 in /etc/modprobe.d/nbd.conf.");
         foreach (NbdDevice device in devices)
         {
             foreach (Finding finding in Judge(device)) yield return finding;

@@ -57,11 +57,15 @@ internal static class ZfsCheck
     /// <param name="properties">The lines.</param>
     /// <param name="pools">The pools to look at.</param>
     /// <param name="serverCompresses">Tuning:CompressionLevel is not 0.</param>
-    public static IEnumerable<Finding> Datasets(string properties, IReadOnlyList<string> pools, bool serverCompresses)
+    /// <param name="database">
+    /// The dataset of PostgreSQL's data directory; null when it is not known. Only its records are rewritten page by page.
+    /// </param>
+    public static IEnumerable<Finding> Datasets(string properties, IReadOnlyList<string> pools, bool serverCompresses, string? database)
     {
         foreach (string[] line in Lines(properties, 3))
         {
             if (!pools.Contains(line[0].Split('/')[0])) continue;
+            if (line[1] == "recordsize" && database is not null && line[0] != database) continue;
             if (Judge(line[0], line[1], line[2], serverCompresses) is { } finding) yield return finding;
         }
     }

@@ -6,47 +6,33 @@ using ZeroFlow.Stages;
 
 namespace ZeroFlow.Host.Tests.Doctor;
 
-// Each case is what the kernel, zpool, zfs or psql printed, and what has to be said about it.
+// The files in Captured are what the kernel, zpool, zfs and psql printed in the guest (scripts/build-guest.sh): the pool and the
+// database of docs/guides/postgresql-zfs.md, and a careless pool. Each line of a theory is one of theirs with another value.
 public sealed class DoctorTests
 {
-    private const string Status = """
-          pool: tank
-         state: ONLINE
-        config:
-
-        	NAME            STATE     READ WRITE CKSUM
-        	tank            ONLINE       0     0     0
-        	  /dev/nbd0p1   ONLINE       0     0     0
-        	  /dev/nbd1p1   ONLINE       0     0     0
-
-        errors: No known data errors
-
-          pool: rpool
-         state: ONLINE
-        config:
-
-        	NAME             STATE     READ WRITE CKSUM
-        	rpool            ONLINE       0     0     0
-        	  /dev/nvme0n1p3 ONLINE       0     0     0
-        """;
-
-    private const string MountInfo = """
-        22 28 0:20 / /proc rw,nosuid - proc proc rw
-        28 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
-        40 28 0:35 / /var/lib rw,noatime shared:20 - xfs /dev/vdb rw
-        41 40 0:36 / /var/lib/zeroflow rw shared:21 - zfs tank/zf rw,xattr
-        42 28 0:37 / /mnt/with\040space rw - tmpfs tmpfs rw
-        43 40 0:38 / /var/lib rw - btrfs /dev/vdc rw
-        """;
+    [Theory]
+    [InlineData("/", "hostfs", "root")]
+    [InlineData("/data/pg", "zfs", "tank/pg")]
+    [InlineData("/data/wal/15", "zfs", "tank/pg/wal")]
+    [InlineData("/database", "hostfs", "root")]
+    [InlineData("/tmp/x", "tmpfs", "tmpfs")]
+    [InlineData("/proc/1", "proc", "proc")]
+    [InlineData("/procedure", "hostfs", "root")]
+    public void A_path_is_on_the_longest_mount_that_leads_to_it(string path, string type, string source) =>
+        Assert.Equal((type, source), DiskCheck.MountOf(Captured("mountinfo.txt"), path));
 
     [Theory]
-    [InlineData("/", "ext4")]
-    [InlineData("/var/lib/zeroflow/data", "zfs")]
-    [InlineData("/var/lib/zeroflow2", "btrfs")]
-    [InlineData("/mnt/with space/x", "tmpfs")]
-    [InlineData("/procedure", "ext4")]
-    public void The_file_system_is_that_of_the_longest_and_last_mount(string path, string type) =>
-        Assert.Equal(type, DiskCheck.FileSystemOf(MountInfo, path));
+    [InlineData("/data/pg", "btrfs", "/dev/vdc")]
+    [InlineData("/mnt/with space/x", "ext4", "/dev/vdd")]
+    public void Of_two_mounts_in_one_place_the_later_counts_and_spaces_are_read(string path, string type, string source)
+    {
+        const string More = """
+            90 16 0:90 / /data rw - xfs /dev/vdb rw
+            91 16 0:91 / /data rw shared:1 - btrfs /dev/vdc rw
+            92 16 0:92 / /mnt/with\040space rw - ext4 /dev/vdd rw
+            """;
+        Assert.Equal((type, source), DiskCheck.MountOf(Captured("mountinfo.txt") + More, path));
+    }
 
     [Theory]
     [InlineData("ext4", true)]
@@ -83,10 +69,19 @@ public sealed class DoctorTests
         Assert.Equal((isGood, hasAdvice), (finding.IsGood, finding.Advice is not null));
     }
 
+    [Fact]
+    public void The_guest_is_small_and_its_limits_are_good()
+    {
+        Finding memory = MachineCheck.Memory(Captured("meminfo.txt"), new StoreOptions());
+        Assert.False(memory.IsGood);
+        Assert.Equal("The server may take 1.6 GiB; the machine has 1.5 GiB, of which 1.3 GiB are free.", memory.Says);
+        Assert.Equal("The limit is 4096.", MachineCheck.OpenFiles(Captured("limits.txt")).Says);
+    }
+
     // docs/architecture.md, section 7.
     [Fact]
     public void The_budgets_add_up_as_documented() =>
-        Assert.Equal((256L + 512 + 256 + 32 + (8 * 16) + 290) << 20, MachineCheck.MemoryNeeded(new StoreOptions()));
+        Assert.Equal((256L + 512 + 256 + 32 + (8 * 16) + 420) << 20, MachineCheck.MemoryNeeded(new StoreOptions()));
 
     [Theory]
     [InlineData("NTPSynchronized=yes\n", true)]
@@ -106,7 +101,7 @@ public sealed class DoctorTests
     public void The_NBD_module_and_its_devices_are_judged()
     {
         Assert.Contains("modprobe nbd", Assert.Single(NbdCheck.Judge(null, [])).Advice, StringComparison.Ordinal);
-        Assert.False(Assert.Single(NbdCheck.Judge(0, [])).IsGood);
+        Assert.Contains("max_part=16", Assert.Single(NbdCheck.Judge(0, [])).Advice, StringComparison.Ordinal);
         Finding[] findings =
         [
             .. NbdCheck.Judge(16, [new NbdDevice("nbd0", 128, 32768, 30), new NbdDevice("nbd1", 1024, 32768, 0), new NbdDevice("nbd2", 128, 128, null)]),
@@ -142,15 +137,31 @@ public sealed class DoctorTests
     [Fact]
     public void Only_pools_on_NBD_devices_are_looked_at()
     {
-        Assert.Equal(["tank"], ZfsCheck.PoolsOnNbd(Status));
+        string[] pools = ["bad", "tank"];
+        Assert.Equal(pools, ZfsCheck.PoolsOnNbd(Captured("zpool-status.txt")));
         Assert.Empty(ZfsCheck.PoolsOnNbd("no pools available\n"));
-        Finding[] findings = [.. ZfsCheck.Pools(
-            "rpool\tashift\t9\tlocal\nrpool\tfailmode\tpanic\tlocal\ntank\tashift\t9\tlocal\ntank\tfailmode\twait\tdefault\n", ["tank"])];
-        Finding finding = Assert.Single(findings);
-        Assert.Equal(("zfs tank", false), (finding.What, finding.IsGood));
-        Assert.Contains("ashift=12", finding.Advice, StringComparison.Ordinal);
-        Assert.True(Assert.Single(ZfsCheck.Pools("tank\tashift\t12\tlocal\n", ["tank"])).IsGood);
-        Assert.False(Assert.Single(ZfsCheck.Pools("tank\tfailmode\tcontinue\tlocal\n", ["tank"])).IsGood);
+        Assert.Equal(
+            ["CHANGE zfs bad: ashift=9: blocks may be as small as 512 bytes.", "CHANGE zfs bad: failmode=continue.", "ok zfs tank: ashift=12."],
+            ZfsCheck.Pools(Captured("zpool-get.txt"), pools).Select(Line));
+        Assert.Contains("ashift=12", ZfsCheck.Pools("tank\tashift\t0\tdefault\n", ["tank"]).Single().Advice, StringComparison.Ordinal);
+    }
+
+    // The guide's own data sets are as they should be: only the records of the one with the data directory count.
+    [Fact]
+    public void The_data_sets_of_the_guide_are_good_and_the_careless_ones_are_not()
+    {
+        string[] bad =
+        [
+            "note zfs bad: compression=lz4, and the server compresses, too.", "note zfs bad: atime=on.",
+            "note zfs bad/pg: compression=lz4, and the server compresses, too.", "CHANGE zfs bad/pg: sync=disabled: a commit waits for nothing.",
+            "note zfs bad/pg: logbias=throughput.", "note zfs bad/pg: atime=on.",
+        ];
+        string[] Judge(string? database) => [.. ZfsCheck.Datasets(Captured("zfs-get.txt"), ["bad", "tank"], serverCompresses: true, database).Select(Line)];
+        Assert.Equal(bad, Judge("tank/pg"));
+        Assert.Equal(["note zfs bad/pg: recordsize=128K."], Judge("bad/pg").Except(bad));
+        Assert.Equal(
+            ["bad", "bad/pg", "tank", "tank/pg/wal"],
+            Judge(database: null).Except(bad).Select(line => line.Replace("note zfs ", "", StringComparison.Ordinal).Replace(": recordsize=128K.", "", StringComparison.Ordinal)));
     }
 
     [Theory]
@@ -168,7 +179,7 @@ public sealed class DoctorTests
     [InlineData("atime\ton", true, "note", "atime=off")]
     public void Datasets_are_judged_by_their_properties(string property, bool serverCompresses, string kind, string advice)
     {
-        Finding? finding = ZfsCheck.Datasets($"tank/pg\t{property}\tlocal\nrpool/x\t{property}\tlocal\n", ["tank"], serverCompresses).SingleOrDefault();
+        Finding? finding = ZfsCheck.Datasets($"tank/pg\t{property}\tlocal\nrpool/x\t{property}\tlocal\n", ["tank"], serverCompresses, "tank/pg").SingleOrDefault();
         Assert.Equal(kind, finding is null ? "" : finding.IsGood ? "note" : "CHANGE");
         Assert.Contains(advice, finding?.Advice ?? "", StringComparison.Ordinal);
     }
@@ -203,6 +214,13 @@ public sealed class DoctorTests
     }
 
     [Fact]
+    public void The_PostgreSQL_of_the_guide_is_good_on_ZFS_only()
+    {
+        Assert.Equal(["ok postgresql: Version 15.20 (Debian 15.20-0+deb12u1), in /data/pg on zfs."], PostgresCheck.Judge(Captured("psql.txt"), "zfs").Select(Line));
+        Assert.Equal(["CHANGE postgresql: full_page_writes=off, on ext4."], PostgresCheck.Judge(Captured("psql.txt"), "ext4").Skip(1).Select(Line));
+    }
+
+    [Fact]
     public async Task The_command_looks_at_this_machine_and_leaves_nothing_behind()
     {
         using var directory = new TempDirectory();
@@ -227,4 +245,8 @@ public sealed class DoctorTests
         Assert.Contains("Tuning:WalBytes is \"much\"", error.ToString(), StringComparison.Ordinal);
         Assert.Equal("", output.ToString());
     }
+
+    private static string Captured(string name) => File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Doctor", "Captured", name));
+
+    private static string Line(Finding finding) => $"{(finding.IsGood ? finding.Advice is null ? "ok" : "note" : "CHANGE")} {finding.What}: {finding.Says}";
 }

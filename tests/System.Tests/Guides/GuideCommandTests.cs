@@ -26,6 +26,9 @@ public sealed class GuideCommandTests(ZeroFlowBinary binary)
             if (block.Kind != BlockKind.Played) return;
             Assert.True(File.Exists(ProjectRoot.File(block.Argument)), $"{block.Where}: there is no {block.Argument}.");
             string player = File.ReadAllText(ProjectRoot.File(block.Argument));
+
+            // A script that reads the page plays what stands there.
+            if (player.Contains($"guide={block.Page}\n", StringComparison.Ordinal)) return;
             Assert.All(block.Programs, program => Assert.Contains(Path.GetFileName(program), player, StringComparison.OrdinalIgnoreCase));
         });
     }
