@@ -124,8 +124,7 @@ public sealed class PastStoreTests
         bench.Objects.AfterCall = async (call, _) =>
         {
             if (call is not { Operation: StoreOperation.List, Key: ChainNames.ChainPrefix } || Interlocked.Increment(ref walks) > 1) return;
-            string? newest = Newest(bench);
-            while (Newest(bench) == newest) await ChangeAsync(bench, disk, random);
+            await ChangeUntilACheckpointAsync(bench, disk, random);
         };
         await AssertWasAsync(bench, moment);
         Assert.True(walks > 0);
@@ -219,11 +218,17 @@ public sealed class PastStoreTests
         }
 
         await disk.FlushAsync();
-        for (int checkpoints = 0; checkpoints < 2; checkpoints++)
+        for (int checkpoints = 0; checkpoints < 2; checkpoints++) await ChangeUntilACheckpointAsync(bench, disk, random);
+    }
+
+    private static Task ChangeUntilACheckpointAsync(StoreBench bench, TestDisk disk, Random random)
+    {
+        string? before = Newest(bench);
+        return StoreBench.UntilAsync(async () =>
         {
-            string? newest = Newest(bench);
-            while (Newest(bench) == newest) await ChangeAsync(bench, disk, random);
-        }
+            await ChangeAsync(bench, disk, random);
+            return Newest(bench) != before;
+        });
     }
 
     private static string? Newest(StoreBench bench) => bench.Objects.Keys(ChainNames.CheckpointPrefix) is [.., var newest] ? newest : null;
