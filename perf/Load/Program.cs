@@ -22,6 +22,7 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     UploadCommand.Create(),
     DelayCommand.Create(),
     CompareS3Command.Create(),
+    PlotCommand.Create(),
     SelfTestCommand.Create(),
 };
 try
