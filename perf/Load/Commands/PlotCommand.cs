@@ -10,7 +10,7 @@ internal static class PlotCommand
     {
         var results = new Argument<string[]>("results")
         {
-            Description = "Reports of compare, compare-replay or compare-s3, as JSON",
+            Description = "Reports of compare, compare-replay, compare-s3 or compare-pgbench, as JSON",
             Arity = ArgumentArity.OneOrMore,
         };
         var title = new Option<string?>("--title") { Description = "Else that of the text beside it" };

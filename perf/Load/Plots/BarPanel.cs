@@ -4,10 +4,14 @@ using ZeroFlow.Perf.Statistics;
 namespace ZeroFlow.Perf.Plots;
 
 /// <summary>A bar, and the range of its rounds on it.</summary>
-/// <param name="Who">Whose it is: its label, and its colour.</param>
+/// <param name="Who">Whose it is: its colour, and its label unless it has another.</param>
 /// <param name="Value">Null when it was not measured.</param>
 /// <param name="Remark">What stands behind its figure.</param>
-internal sealed record PlotBar(string Who, Spread? Value, string Remark = "");
+internal sealed record PlotBar(string Who, Spread? Value, string Remark = "")
+{
+    /// <summary>What stands in front of it, where that is not only whose it is.</summary>
+    public string Label { get; init; } = Who;
+}
 
 /// <summary>One bar for each peer, from zero, with the lowest and the highest round as a whisker.</summary>
 internal sealed class BarPanel(PanelHeading heading, string unit, IEnumerable<PlotBar> bars) : IPlotPanel
@@ -19,10 +23,10 @@ internal sealed class BarPanel(PanelHeading heading, string unit, IEnumerable<Pl
 
     public double Height => PanelMarks.HeadHeight + (_bars.Length * PanelMarks.RowHeight) + PanelMarks.FootHeight;
 
-    public IEnumerable<string> Labels => _bars.Select(bar => bar.Who);
+    public IEnumerable<string> Labels => _bars.Select(bar => bar.Label);
 
     public string Description =>
-        $"{heading.Text}, {unit}: {string.Join("; ", _bars.Select(bar => $"{bar.Who} {RangeText(bar.Value)}"))}.";
+        $"{heading.Text}, {unit}: {string.Join("; ", _bars.Select(bar => $"{bar.Label} {RangeText(bar.Value)}"))}.";
 
     /// <summary>A figure with three digits at least, and no more than it has.</summary>
     public static string ValueText(double value) => value.ToString(
@@ -35,7 +39,7 @@ internal sealed class BarPanel(PanelHeading heading, string unit, IEnumerable<Pl
         for (var row = 0; row < _bars.Length; row++)
         {
             var (bar, y) = (_bars[row], place.Y + PanelMarks.HeadHeight + ((row + 0.5) * PanelMarks.RowHeight));
-            PanelMarks.Label(canvas, place, bar.Who, y);
+            PanelMarks.Label(canvas, place, bar.Label, y);
             if (bar.Value is { } value)
                 DrawBar(canvas, scale, bar, value, y);
             else
@@ -52,7 +56,7 @@ internal sealed class BarPanel(PanelHeading heading, string unit, IEnumerable<Pl
         var left = scale.At(0);
         canvas.Rectangle(
             $"mark {PlotColors.ClassOf(bar.Who)}", left, y - (BarHeight / 2), scale.At(value.Median) - left, BarHeight,
-            $"{bar.Who}, {heading.Text}: {RangeText(value)} {unit}");
+            $"{bar.Label}, {heading.Text}: {RangeText(value)} {unit}");
         var end = scale.At(value.Max);
         if (value.Max > value.Min) PanelMarks.Whisker(canvas, scale.At(value.Min), end, y);
         canvas.Write(ValueText(value.Median) + bar.Remark, end + 7, y + 4);

@@ -3,11 +3,15 @@ using ZeroFlow.Perf.Statistics;
 namespace ZeroFlow.Perf.Plots;
 
 /// <summary>Latencies of one kind of operation.</summary>
-/// <param name="Who">Whose they are: their label, and their colour.</param>
+/// <param name="Who">Whose they are: their colour, and their label unless they have another.</param>
 /// <param name="P50">The median, in microseconds; null when nothing was measured.</param>
 /// <param name="P99">The 99th percentile.</param>
 /// <param name="P999">The 99.9th.</param>
-internal sealed record PlotLatency(string Who, Spread? P50, Spread? P99, Spread? P999);
+internal sealed record PlotLatency(string Who, Spread? P50, Spread? P99, Spread? P999)
+{
+    /// <summary>What stands in front of it, where that is not only whose it is.</summary>
+    public string Label { get; init; } = Who;
+}
 
 /// <summary>
 /// For each peer its 50th, 99th and 99.9th percentile on a logarithmic axis, each with the range of its rounds. All panels
@@ -19,10 +23,10 @@ internal sealed class LatencyPanel(PanelHeading heading, IReadOnlyList<PlotLaten
 
     public double Height => PanelMarks.HeadHeight + (rows.Count * PanelMarks.RowHeight) + PanelMarks.FootHeight;
 
-    public IEnumerable<string> Labels => rows.Select(row => row.Who);
+    public IEnumerable<string> Labels => rows.Select(row => row.Label);
 
     public string Description =>
-        $"{heading.Text}, latency: {string.Join("; ", rows.Select(row => $"{row.Who} {RowText(row)}"))}.";
+        $"{heading.Text}, latency: {string.Join("; ", rows.Select(row => $"{row.Label} {RowText(row)}"))}.";
 
     public void Draw(SvgCanvas canvas, PanelPlace place)
     {
@@ -31,7 +35,7 @@ internal sealed class LatencyPanel(PanelHeading heading, IReadOnlyList<PlotLaten
         for (var row = 0; row < rows.Count; row++)
         {
             var (latency, y) = (rows[row], place.Y + PanelMarks.HeadHeight + ((row + 0.5) * PanelMarks.RowHeight));
-            PanelMarks.Label(canvas, place, latency.Who, y);
+            PanelMarks.Label(canvas, place, latency.Label, y);
             DrawRow(canvas, scale, latency, y);
             canvas.Write(FiguresOf(latency), place.X + place.Width, y + 4, TextStyle.Note, "end");
         }
@@ -54,11 +58,11 @@ internal sealed class LatencyPanel(PanelHeading heading, IReadOnlyList<PlotLaten
         }
 
         if (latency.P50 is { } p50)
-            PanelMarks.Circle(canvas, $"mark {color}", scale.At(p50.Median), y, Hint(latency.Who, "p50", p50));
+            PanelMarks.Circle(canvas, $"mark {color}", scale.At(p50.Median), y, Hint(latency.Label, "p50", p50));
         if (latency.P99 is { } p99)
-            PanelMarks.Diamond(canvas, $"mark {color}", scale.At(p99.Median), y, Hint(latency.Who, "p99", p99));
+            PanelMarks.Diamond(canvas, $"mark {color}", scale.At(p99.Median), y, Hint(latency.Label, "p99", p99));
         if (latency.P999 is { } p999)
-            PanelMarks.Stroke(canvas, $"mark {color}", scale.At(p999.Median), y, Hint(latency.Who, "p99.9", p999));
+            PanelMarks.Stroke(canvas, $"mark {color}", scale.At(p999.Median), y, Hint(latency.Label, "p99.9", p999));
     }
 
     private static string Hint(string who, string name, Spread spread) =>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using ZeroFlow.Perf.Latency;
+using ZeroFlow.Perf.Pgbench;
 using ZeroFlow.Perf.Replay;
 
 namespace ZeroFlow.Perf.Reports;
@@ -20,9 +21,10 @@ internal static class StoredReport
             {
                 if (settings.TryGetProperty("base", out _)) return JsonFile.Parse<CompareReport>(json);
                 if (settings.TryGetProperty("speed", out _)) return JsonFile.Parse<ReplayReport>(json);
+                if (settings.TryGetProperty("scales", out _)) return JsonFile.Parse<PgbenchReport>(json);
             }
 
-            throw new FormatException("It is not a report of compare, compare-replay or compare-s3.");
+            throw new FormatException("It is not a report of compare, compare-replay, compare-s3 or compare-pgbench.");
         }
         catch (JsonException wrong)
         {
