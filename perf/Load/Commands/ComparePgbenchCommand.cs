@@ -37,6 +37,7 @@ internal static class ComparePgbenchCommand
             Description = "What one step of one backend may take",
             DefaultValueFactory = _ => 10,
         };
+        var limit = new Option<double?>("--minutes") { Description = "After so many no further backend begins, and the report says which" };
         var note = new Option<string?>("--note") { Description = "What a reader of the figures must know, as a sentence" };
         var directory = new Option<string?>("--dir") { Description = "Where servers keep their files" };
         var output = new Option<string>("--out")
@@ -47,8 +48,8 @@ internal static class ComparePgbenchCommand
         var title = new Option<string>("--title") { DefaultValueFactory = _ => "PostgreSQL on ZFS on NBD servers" };
         var command = new Command("compare-pgbench", "Run pgbench on PostgreSQL on ZFS in a guest, on several servers in turns")
         {
-            server, bucket, zeroflow, root, peers, medians, scales, sigma, rounds, seconds, clients, device, patience, note,
-            directory, output, title,
+            server, bucket, zeroflow, root, peers, medians, scales, sigma, rounds, seconds, clients, device, patience, limit,
+            note, directory, output, title,
         };
         command.SetAction(async (parsed, stop) =>
         {
@@ -65,6 +66,7 @@ internal static class ComparePgbenchCommand
                 Sigma = parsed.GetValue(sigma),
                 DeviceBytes = parsed.GetValue(device) * 1024L * 1024,
                 Patience = TimeSpan.FromMinutes(parsed.GetValue(patience)),
+                TimeMax = TimeSpan.FromMinutes(parsed.GetValue(limit) ?? 1440),
                 Note = parsed.GetValue(note),
                 ZeroFlowPath = Path.GetFullPath(parsed.GetRequiredValue(zeroflow)),
                 Directory = parsed.GetValue(directory) ?? Path.GetTempPath(),

@@ -20,6 +20,7 @@ internal sealed class PgbenchComparison(PgbenchPlan plan, TextWriter progress)
     private readonly List<PgbenchRun> _runs = [];
     private readonly List<string> _failures = [];
     private readonly string _prefix = $"pgbench-{Guid.NewGuid():N}";
+    private readonly long _begun = Stopwatch.GetTimestamp();
     private string _work = "";
     private int _starts;
 
@@ -74,6 +75,7 @@ internal sealed class PgbenchComparison(PgbenchPlan plan, TextWriter progress)
             var backend = plan.Backends[(round - 1 + turn) % plan.Backends.Count];
             try
             {
+                if (Stopwatch.GetElapsedTime(_begun) > plan.TimeMax) throw new NbdException("not begun, the time was up");
                 await RunBackendAsync(backend, round, scale, stop);
             }
             catch (Exception exception) when (exception is NbdException or SocketException or IOException)

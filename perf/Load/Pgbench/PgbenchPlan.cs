@@ -28,6 +28,9 @@ internal sealed record PgbenchPlan
     /// <summary>The longest that one step of one backend may take; then it counts as not measured.</summary>
     public required TimeSpan Patience { get; init; }
 
+    /// <summary>No backend begins later than this after the start; those that are left out count as not measured.</summary>
+    public required TimeSpan TimeMax { get; init; }
+
     /// <summary>What a reader of the figures must know besides; null for nothing.</summary>
     public required string? Note { get; init; }
 
