@@ -31,8 +31,7 @@ public sealed class BarrierDeviceTests : IDisposable
     {
         long begun = Stopwatch.GetTimestamp();
         Task flush = _device.FlushAsync(CancellationToken.None).AsTask();
-        await Task.Delay(Trip / 2, TestContext.Current.CancellationToken);
-        await _device.ReadAsync(0, new byte[4096], CancellationToken.None);
+        await await HeldReadAsync();
         Assert.True(Stopwatch.GetElapsedTime(begun) >= 4 * (Trip - TimeSpan.FromMilliseconds(1)), "The read did not wait.");
         Assert.Equal(1, _device.Barriers);
         await flush;
@@ -53,11 +52,9 @@ public sealed class BarrierDeviceTests : IDisposable
     public async Task Flushes_that_wait_for_another_share_the_next()
     {
         Task first = _device.FlushAsync(CancellationToken.None).AsTask();
-        await Task.Delay(Trip / 2, TestContext.Current.CancellationToken);
+        Task read = await HeldReadAsync();
         Task[] later = [.. Enumerable.Range(0, 5).Select(_ => _device.FlushAsync(CancellationToken.None).AsTask())];
-        await first;
-        Assert.Equal(1, _device.Barriers);
-        await Task.WhenAll(later);
+        await Task.WhenAll([first, read, .. later]);
         Assert.Equal(2, _device.Barriers);
     }
 
@@ -73,6 +70,18 @@ public sealed class BarrierDeviceTests : IDisposable
         await _device.ReadAsync(8192, read, CancellationToken.None);
         Assert.All(read[..2048], static value => Assert.Equal(0, value));
         Assert.All(read[2048..], static value => Assert.Equal(7, value));
+    }
+
+    // A read that waits: the barrier has begun.
+    private async Task<Task> HeldReadAsync()
+    {
+        while (true)
+        {
+            ValueTask read = _device.ReadAsync(0, new byte[4096], CancellationToken.None);
+            if (!read.IsCompleted) return read.AsTask();
+            await read;
+            await Task.Yield();
+        }
     }
 
     private BufferLease Payload(byte value)
