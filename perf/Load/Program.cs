@@ -22,6 +22,9 @@ var root = new RootCommand("Measures NBD servers side by side, and the floors un
     UploadCommand.Create(),
     DelayCommand.Create(),
     CompareS3Command.Create(),
+    ComparePgbenchCommand.Create(),
+    PlotCommand.Create(),
+    EmulateCommand.Create(),
     SelfTestCommand.Create(),
 };
 try

@@ -25,7 +25,7 @@ internal static class CompareCommand
         var warmup = LoadArguments.Warmup();
         var output = new Option<string>("--out")
         {
-            Description = "Writes this path with .json and with .md",
+            Description = "Writes this path with .json, .md and plots (.svg)",
             Required = true,
         };
         var title = new Option<string>("--title") { DefaultValueFactory = _ => "NBD servers side by side" };
@@ -70,8 +70,7 @@ internal static class CompareCommand
                 Seed = parsed.GetValue(seed),
             };
             var report = new Comparison(plan, Console.Error).Run();
-            ReportFiles.Write(
-                parsed.GetRequiredValue(output), report, CompareMarkdown.Of(report, parsed.GetRequiredValue(title)));
+            ReportFiles.Write(parsed.GetRequiredValue(output), report, parsed.GetRequiredValue(title));
             bool isMet = IsMet(report, plan.Base, parsed.GetValue(expect));
             return report.Failures.Count == 0 && isMet ? 0 : 1;
         });

@@ -36,7 +36,7 @@ internal static class CompareReplayCommand
         var ratio = LoadArguments.Ratio();
         var output = new Option<string>("--out")
         {
-            Description = "Writes this path with .json and with .md",
+            Description = "Writes this path with .json, .md and plots (.svg)",
             Required = true,
         };
         var title = new Option<string>("--title") { DefaultValueFactory = _ => "Traces replayed side by side" };
@@ -63,8 +63,7 @@ internal static class CompareReplayCommand
                     CompressRatio = parsed.GetValue(ratio),
                 },
                 Console.Error).Run();
-            ReportFiles.Write(
-                parsed.GetRequiredValue(output), report, ReplayMarkdown.Of(report, parsed.GetRequiredValue(title)));
+            ReportFiles.Write(parsed.GetRequiredValue(output), report, parsed.GetRequiredValue(title));
             return report.Failures.Count == 0 ? 0 : 1;
         });
         return command;

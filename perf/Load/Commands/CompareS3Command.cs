@@ -35,7 +35,7 @@ internal static class CompareS3Command
         var directory = new Option<string?>("--dir") { Description = "Where servers keep their files" };
         var output = new Option<string>("--out")
         {
-            Description = "Writes this path with .json and with .md",
+            Description = "Writes this path with .json, .md and plots (.svg)",
             Required = true,
         };
         var title = new Option<string>("--title") { DefaultValueFactory = _ => "ZeroFlow over S3 at a distance" };
@@ -62,8 +62,7 @@ internal static class CompareS3Command
                     .Split(',', StringSplitOptions.RemoveEmptyEntries).Select(Peer.Named)],
             };
             var report = await new S3Comparison(plan, Console.Error).RunAsync(cancellation);
-            ReportFiles.Write(
-                parsed.GetRequiredValue(output), report, S3Markdown.Of(report, parsed.GetRequiredValue(title)));
+            ReportFiles.Write(parsed.GetRequiredValue(output), report, parsed.GetRequiredValue(title));
             return report.Failures.Count == 0 ? 0 : 1;
         });
         return command;

@@ -1,10 +1,11 @@
+using ZeroFlow.Perf.Plots;
 using ZeroFlow.Perf.Reports;
 using ZeroFlow.Perf.Statistics;
 
 namespace ZeroFlow.Perf.Latency;
 
 /// <summary>Servers over an S3 server at several latencies, beside plain requests through the same proxy.</summary>
-internal sealed record S3Report
+internal sealed record S3Report : IReport
 {
     public required Conditions Conditions { get; init; }
 
@@ -30,6 +31,30 @@ internal sealed record S3Report
             .OrderBy(group => group.Key.Case).ThenBy(group => group.Key.MedianMs)
             .Select(group => S3Line.Of([.. group])),
     ];
+
+    public string Markdown(string title) => S3Markdown.Of(this, title);
+
+    public IReadOnlyList<PlotFile> Plots(string title) => S3Plots.Of(this, title);
+
+    public IEnumerable<S3Run> RunsOf(string name, double medianMs, string who) =>
+        Runs.Where(run => run.Case == name && run.MedianMs.Equals(medianMs) && run.Who == who);
+
+    /// <summary>
+    /// A line's rate as a multiple of ZeroFlow's in the same case at the same latency (its first, where two of its levels take
+    /// part); null for that one itself, and where there is none.
+    /// </summary>
+    public Ratio? RatioOf(S3Line line)
+    {
+        var ours = Lines.FirstOrDefault(other =>
+            other.Case == line.Case && other.MedianMs.Equals(line.MedianMs) && IsOurs(other.Who));
+        return ours is null || ours.Who == line.Who ? null : Ratio.Of(RatesOf(line), RatesOf(ours));
+    }
+
+    private static bool IsOurs(string who) => who.StartsWith("zeroflow", StringComparison.Ordinal);
+
+    private IEnumerable<(int Round, double Value)> RatesOf(S3Line line) =>
+        RunsOf(line.Case, line.MedianMs, line.Who).Select(run =>
+            (run.Round, S3Comparison.IsByBytes(line.Case) ? run.MebibytesPerSecond : run.PerSecond));
 }
 
 /// <summary>One measurement.</summary>

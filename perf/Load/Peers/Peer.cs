@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using ZeroFlow.Perf.Commands;
 using ZeroFlow.Perf.Nbd;
 
 namespace ZeroFlow.Perf.Peers;
@@ -29,6 +30,9 @@ internal sealed record Peer(
             S3BackerWith(context, S3Backer.WriteThrough)),
         new("s3backer-back", "nothing is durable for a while; FLUSH is a no-op", S3Backer.VersionCommand, context =>
             S3BackerWith(context, S3Backer.WriteBack)),
+        new(
+            "emulated-barrier", "an emulation: FLUSH waits for four S3 round trips and holds all else; nothing is durable", "",
+            EmulatedBarrier),
     ];
 
     /// <exception cref="FormatException">There is no such peer.</exception>
@@ -37,6 +41,15 @@ internal sealed record Peer(
             $"'{name}' is not a peer; there are {string.Join(", ", All.Select(peer => peer.Name))}");
 
     public bool IsZeroFlow => Name.StartsWith("zeroflow", StringComparison.Ordinal);
+
+    /// <summary>nbdkit on a file that is there already, and stays.</summary>
+    public static Peer ServingFile(string path) => new("image", "FLUSH: fdatasync of one file", "", _ => NbdkitFile(path));
+
+    /// <summary>Whether it keeps its blocks in an object store.</summary>
+    public bool IsOverStore => IsZeroFlow || Name.StartsWith("s3backer", StringComparison.Ordinal);
+
+    /// <summary>Whether it stands for a server that is not here.</summary>
+    public bool IsEmulation => Name.StartsWith("emulated", StringComparison.Ordinal);
 
     private static Peer ZeroFlow(string name, string level, string promise) =>
         new(name, promise, "", context => ZeroFlow(context, level));
@@ -72,10 +85,12 @@ internal sealed record Peer(
         return new PeerCommand("nbdkit", [.. NbdkitListen(port), "memory", Text(context.ExportBytes)], UriOf(port, ""));
     }
 
-    private static PeerCommand NbdkitFile(PeerContext context)
+    private static PeerCommand NbdkitFile(PeerContext context) => NbdkitFile(CreateImage(context));
+
+    private static PeerCommand NbdkitFile(string path)
     {
         var port = FreePort();
-        return new PeerCommand("nbdkit", [.. NbdkitListen(port), "file", CreateImage(context)], UriOf(port, ""));
+        return new PeerCommand("nbdkit", [.. NbdkitListen(port), "file", path], UriOf(port, ""));
     }
 
     private static PeerCommand QemuNbd(PeerContext context)
@@ -93,6 +108,17 @@ internal sealed record Peer(
     {
         var port = FreePort();
         return new PeerCommand("bash", S3Backer.Arguments(context, port, options), UriOf(port, ""));
+    }
+
+    private static PeerCommand EmulatedBarrier(PeerContext context)
+    {
+        var port = FreePort();
+        string[] arguments =
+        [
+            EmulateCommand.Name, CreateImage(context), Text(port),
+            "--median-ms", context.StoreLatency.TotalMilliseconds.ToString(CultureInfo.InvariantCulture),
+        ];
+        return new PeerCommand(Path.Combine(AppContext.BaseDirectory, "zeroflow-perf"), arguments, UriOf(port, ""));
     }
 
     private static string[] NbdkitListen(int port) =>

@@ -11,6 +11,9 @@ internal sealed record PeerContext
     /// <summary>Object store of a ZeroFlow peer, as for <c>zeroflow serve</c>; null for a directory.</summary>
     public string? StoreUrl { get; init; }
 
+    /// <summary>Median of the way to the object store, for peers that only emulate one.</summary>
+    public TimeSpan StoreLatency { get; init; } = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Published host, as a program or as a .dll; null when no ZeroFlow peer takes part.</summary>
     public string? ZeroFlowPath { get; init; }
 }

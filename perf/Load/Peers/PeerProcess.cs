@@ -68,7 +68,9 @@ internal sealed partial class PeerProcess : IDisposable
         if (!_process.HasExited && Kill(_process.Id, SignalTerminate) == 0 && !_process.WaitForExit(StopMax))
         {
             Console.Error.WriteLine($"{Peer.Name} did not end within {StopMax.TotalSeconds} s of SIGTERM: killed.");
-            _process.Kill();
+
+            // With what it started, which holds its output open: the wait for its end below is for that as well.
+            _process.Kill(entireProcessTree: true);
         }
 
         AppDomain.CurrentDomain.ProcessExit -= KillAtExit;

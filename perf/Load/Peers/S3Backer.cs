@@ -28,9 +28,13 @@ internal static class S3Backer
         backer=$!
         end() {
           trap - TERM EXIT
-          [ -z "$nbd" ] || { kill "$nbd" && wait "$nbd"; } || true
-          fusermount3 -u mnt || umount mnt || true
-          wait "$backer" || true
+          # Both may be in the middle of what takes minutes: their directory must be free in time all the same.
+          [ -z "$nbd" ] || kill "$nbd" || true
+          for step in $(seq 50); do [ -n "$nbd" ] && kill -0 "$nbd" || break; sleep 0.1; done
+          [ -z "$nbd" ] || kill -KILL "$nbd" || true
+          fusermount3 -u mnt || umount mnt || umount -l mnt || true
+          for step in $(seq 100); do kill -0 "$backer" || break; sleep 0.1; done
+          kill -KILL "$backer" || true
         }
         trap 'end; exit 0' TERM
         trap end EXIT

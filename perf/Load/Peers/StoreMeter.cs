@@ -41,6 +41,9 @@ internal sealed partial class StoreMeter(Uri page) : IDisposable
         return true;
     }
 
+    /// <summary>Age of the oldest write that the object store lacks, now.</summary>
+    public double LagSeconds() => ValueOf(Page(), "zeroflow_store_oldest_unpublished_seconds", "");
+
     public void Dispose() => _http.Dispose();
 
     /// <exception cref="NbdException">The page lacks what is asked for.</exception>
@@ -56,11 +59,13 @@ internal sealed partial class StoreMeter(Uri page) : IDisposable
             SumOf(page, Bytes, "type=\"get\""));
     }
 
-    private static long SumOf(string page, string name, string label)
+    private static long SumOf(string page, string name, string label) => (long)ValueOf(page, name, label);
+
+    private static double ValueOf(string page, string name, string label)
     {
         var samples = Sample().Matches(page).Where(match => match.Groups["name"].Value == name).ToArray();
         if (samples.Length == 0) throw new NbdException($"The server's metrics have no {name}.");
-        return (long)samples.Where(match => match.Groups["labels"].Value.Contains(label, StringComparison.Ordinal))
+        return samples.Where(match => match.Groups["labels"].Value.Contains(label, StringComparison.Ordinal))
             .Sum(match => double.Parse(match.Groups["value"].ValueSpan, CultureInfo.InvariantCulture));
     }
 

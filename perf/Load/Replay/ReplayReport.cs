@@ -1,5 +1,6 @@
 using ZeroFlow.Perf.Micro;
 using ZeroFlow.Perf.Peers;
+using ZeroFlow.Perf.Plots;
 using ZeroFlow.Perf.Reports;
 using ZeroFlow.Perf.Statistics;
 using ZeroFlow.Perf.Workloads;
@@ -7,7 +8,7 @@ using ZeroFlow.Perf.Workloads;
 namespace ZeroFlow.Perf.Replay;
 
 /// <summary>Traces against servers: every run of every round, and what they come to.</summary>
-internal sealed record ReplayReport
+internal sealed record ReplayReport : IReport
 {
     public required Conditions Conditions { get; init; }
 
@@ -25,6 +26,29 @@ internal sealed record ReplayReport
 
     public static IReadOnlyList<ReplayLine> LinesOf(IEnumerable<ReplayRun> runs) =>
         [.. runs.GroupBy(run => (run.Result.Trace, run.Closed, run.Peer)).Select(group => ReplayLine.Of([.. group]))];
+
+    /// <summary>The peer that ratios refer to.</summary>
+    internal string Base => Settings.Peers[0];
+
+    public string Markdown(string title) => ReplayMarkdown.Of(this, title);
+
+    public IReadOnlyList<PlotFile> Plots(string title) => ReplayPlots.Of(this, title);
+
+    /// <summary>Null when it was not measured.</summary>
+    public ReplayLine? LineOf(string trace, bool isClosed, string peer) =>
+        Lines.FirstOrDefault(line => line.Trace == trace && line.Closed == isClosed && line.Peer == peer);
+
+    public IEnumerable<ReplayRun> RunsOf(string trace, bool isClosed, string peer) =>
+        Runs.Where(run => run.Result.Trace == trace && run.Closed == isClosed && run.Peer == peer);
+
+    /// <summary>A peer's requests a second as a multiple of the base's; null for the base itself.</summary>
+    public Ratio? RequestsRatio(string trace, bool isClosed, string peer)
+    {
+        return peer == Base ? null : Ratio.Of(Requests(peer), Requests(Base));
+
+        IEnumerable<(int Round, double Value)> Requests(string of) =>
+            RunsOf(trace, isClosed, of).Select(run => (run.Round, run.Result.Load.RequestsPerSecond));
+    }
 }
 
 internal sealed record ReplaySettings(

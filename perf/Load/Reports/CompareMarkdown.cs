@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using ZeroFlow.Perf.Statistics;
-using ZeroFlow.Perf.Workloads;
 
 namespace ZeroFlow.Perf.Reports;
 
@@ -39,6 +38,8 @@ internal static class CompareMarkdown
     {
         var peers = report.Settings.Peers;
         text.Append(Invariant, $"## Requests a second, and as a multiple of {report.Settings.Base}\n\n");
+        text.Append("Multiples are of the medians, with the lowest and the highest of the rounds' own behind them; where 1 lies ");
+        text.Append("between those two, the rounds do not agree on which server is the faster one.\n\n");
         text.Append(Invariant, $"| case | {string.Join(" | ", peers)} |\n|---|");
         foreach (var _ in peers) text.Append("---:|");
         text.Append('\n');
@@ -47,9 +48,9 @@ internal static class CompareMarkdown
             text.Append(Invariant, $"| {group.Key} |");
             foreach (var peer in peers)
             {
-                var line = group.FirstOrDefault(line => line.Peer == peer);
-                var cell = line is null ? "-" : Number(line.RequestsPerSecond.Median, "F0") + RatioTo(report, line);
-                text.Append(Invariant, $" {cell} |");
+                var line = report.LineOf(group.Key, peer);
+                var ratio = report.RequestsRatio(group.Key, peer) is { } known ? $" ({RatioText.Of(known)})" : "";
+                text.Append(Invariant, $" {(line is null ? "-" : Number(line.RequestsPerSecond.Median, "F0") + ratio)} |");
             }
 
             text.Append('\n');
@@ -74,7 +75,7 @@ internal static class CompareMarkdown
                 var bytes = first ? Number(line.MebibytesPerSecond.Median, "F1") : "";
                 var server = first && line.ServerCpuMicrosPerRequest is { } cpu ? Show(cpu, "F1") : "";
                 var client = first ? Number(line.ClientCpuMicrosPerRequest.Median, "F1") : "";
-                text.Append(Invariant, $"| {(first ? line.Peer : "")} | {rate} | {bytes} | {Word(kind)} ");
+                text.Append(Invariant, $"| {(first ? line.Peer : "")} | {rate} | {bytes} | {OperationWords.Of(kind)} ");
                 text.Append(Invariant, $"| {Show(latency.P50Micros, "F0")} | {Show(latency.P99Micros, "F0")} ");
                 text.Append(Invariant, $"| {Number(latency.P999Micros.Median, "F0")} ");
                 text.Append(Invariant, $"| {Number(latency.MaxMicros.Max, "F0")} | {server} | {client} |\n");
@@ -93,24 +94,6 @@ internal static class CompareMarkdown
         foreach (var failure in report.Failures)
             text.Append(Invariant, $"- {failure.Replace("\n", " ", StringComparison.Ordinal)}\n");
     }
-
-    private static string RatioTo(CompareReport report, CompareLine line)
-    {
-        var other = report.Lines.FirstOrDefault(it => it.Case == line.Case && it.Peer == report.Settings.Base);
-        return other is null || line.Peer == report.Settings.Base
-            ? ""
-            : $" ({Number(line.RequestsPerSecond.Median / other.RequestsPerSecond.Median, "F2")}x)";
-    }
-
-    private static string Word(OperationKind kind) => kind switch
-    {
-        OperationKind.Read => "read",
-        OperationKind.Write => "write",
-        OperationKind.Flush => "FLUSH",
-        OperationKind.Trim => "trim",
-        OperationKind.Zeroes => "zeroes",
-        _ => "write+FLUSH",
-    };
 
     private static string Show(Spread spread, string format) =>
         $"{Number(spread.Median, format)} ({Number(spread.Min, format)}..{Number(spread.Max, format)})";

@@ -1,11 +1,12 @@
 using ZeroFlow.Perf.Micro;
+using ZeroFlow.Perf.Plots;
 using ZeroFlow.Perf.Statistics;
 using ZeroFlow.Perf.Workloads;
 
 namespace ZeroFlow.Perf.Reports;
 
 /// <summary>A comparison: every run of every round, and what they come to.</summary>
-internal sealed record CompareReport
+internal sealed record CompareReport : IReport
 {
     public required Conditions Conditions { get; init; }
 
@@ -23,6 +24,21 @@ internal sealed record CompareReport
 
     public static IReadOnlyList<CompareLine> LinesOf(IEnumerable<CompareRun> runs) =>
         [.. runs.GroupBy(run => (run.Result.Case, run.Peer)).Select(group => CompareLine.Of(group.Key, [.. group]))];
+
+    public string Markdown(string title) => CompareMarkdown.Of(this, title);
+
+    public IReadOnlyList<PlotFile> Plots(string title) => ComparePlots.Of(this, title);
+
+    /// <summary>Null when it was not measured.</summary>
+    public CompareLine? LineOf(string name, string peer) =>
+        Lines.FirstOrDefault(line => line.Case == name && line.Peer == peer);
+
+    /// <summary>A peer's requests a second as a multiple of the base's; null for the base itself.</summary>
+    public Ratio? RequestsRatio(string name, string peer) =>
+        peer == Settings.Base ? null : Ratio.Of(RequestsOf(name, peer), RequestsOf(name, Settings.Base));
+
+    private IEnumerable<(int Round, double Value)> RequestsOf(string name, string peer) =>
+        Runs.Where(run => run.Result.Case == name && run.Peer == peer).Select(run => (run.Round, run.Result.RequestsPerSecond));
 }
 
 internal sealed record CompareSettings(

@@ -43,12 +43,24 @@ internal static class ReplayMarkdown
     private static void AppendLoop(StringBuilder text, ReplayReport report, bool closed, string heading)
     {
         text.Append(Invariant, $"## {heading}\n\n");
-        text.Append("| trace | peer | seconds | requests/s | write p50 | p99 | FLUSH p50 | p99 |\n");
-        text.Append("|---|---|---:|---:|---:|---:|---:|---:|\n");
+        if (closed)
+        {
+            text.Append(Invariant, $"The multiple is of {report.Base}'s requests a second: of the medians, with the lowest and ");
+            text.Append("the highest of the rounds' own behind it.\n\n");
+        }
+
+        text.Append(Invariant, $"| trace | peer | seconds | requests/s |{(closed ? " multiple |" : "")} write p50 | p99 ");
+        text.Append(Invariant, $"| FLUSH p50 | p99 |\n|---|---|---:|---:|{(closed ? "---:|" : "")}---:|---:|---:|---:|\n");
         foreach (var line in Ordered(report).Where(line => line.Closed == closed))
         {
             text.Append(Invariant, $"| {line.Trace} | {line.Peer} | {Show(line.ElapsedSeconds, "F2")} ");
             text.Append(Invariant, $"| {Show(line.RequestsPerSecond, "F0")} ");
+            if (closed)
+            {
+                var ratio = report.RequestsRatio(line.Trace, closed, line.Peer);
+                text.Append(Invariant, $"| {(ratio is null ? "" : RatioText.Of(ratio))} ");
+            }
+
             text.Append(Invariant, $"| {Show(line.Write?.P50Micros, "F0")} | {Show(line.Write?.P99Micros, "F0")} ");
             text.Append(Invariant, $"| {Show(line.Flush?.P50Micros, "F0")} | {Show(line.Flush?.P99Micros, "F0")} |\n");
         }

@@ -15,29 +15,32 @@ internal static class S3Markdown
         var text = new StringBuilder();
         text.Append(Invariant, $"# {title}\n\n");
         ConditionsText.Append(text, report.Conditions, report.Promises.Keys, report.Promises);
-        text.Append(Invariant, $"\n{report.Rounds} rounds of {report.Seconds} s. Everything goes through one proxy ");
+        text.Append(Invariant, $"\n{report.Rounds} {(report.Rounds == 1 ? "round" : "rounds")} of {report.Seconds} s. Everything goes through one proxy ");
         text.Append(Invariant, $"that adds a log-normal latency (sigma {report.Sigma}) to each response; its median ");
         text.Append(Invariant, $"is the first column. Reads are of {report.RegionMib} MiB that a server wrote ");
         text.Append("before; nothing compresses; each case starts its server afresh, with empty caches. Client, ");
         text.Append("proxy, servers and the S3 server share the cores. Figures are medians over the rounds, ranges ");
-        text.Append("in parentheses; S3 requests and bytes are what the proxy counted while it was measured.\n\n");
-        foreach (var group in report.Lines.GroupBy(line => line.Case)) AppendCase(text, group.Key, group);
+        text.Append("in parentheses; S3 requests and bytes are what the proxy counted while it was measured. ");
+        text.Append("Multiples are of ZeroFlow's rate in the same case (in the sequential read, of its MiB/s): of the medians, with ");
+        text.Append("the lowest and the highest of the rounds' own behind them.\n\n");
+        foreach (var group in report.Lines.GroupBy(line => line.Case)) AppendCase(text, report, group.Key, group);
         if (report.Failures.Count > 0) text.Append("## Not measured\n\n");
         foreach (var failure in report.Failures)
             text.Append(Invariant, $"- {failure.Replace("\n", " ", StringComparison.Ordinal)}\n");
         return text.ToString();
     }
 
-    private static void AppendCase(StringBuilder text, string name, IEnumerable<S3Line> lines)
+    private static void AppendCase(StringBuilder text, S3Report report, string name, IEnumerable<S3Line> lines)
     {
         text.Append(Invariant, $"## {name}\n\n");
-        text.Append("| added ms | who | per second | MiB/s | p50 ms | p99 ms | S3 requests | MiB sent | MiB received ");
+        text.Append("| added ms | who | per second | MiB/s | multiple | p50 ms | p99 ms | S3 requests | MiB sent | MiB received ");
         text.Append("|\n");
-        text.Append("|---:|---|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var line in lines)
         {
             text.Append(Invariant, $"| {line.MedianMs} | {line.Who} | {Show(line.PerSecond, 1, "F1")} ");
             text.Append(Invariant, $"| {Show(line.MebibytesPerSecond, 1, "F1")} ");
+            text.Append(Invariant, $"| {(report.RatioOf(line) is { } ratio ? RatioText.Of(ratio) : "")} ");
             text.Append(Invariant, $"| {Show(line.P50Micros, 1e3, "F1")} | {Show(line.P99Micros, 1e3, "F1")} ");
             text.Append(Invariant, $"| {Number(line.StoreRequests.Median, "F0")} ");
             text.Append(Invariant, $"| {Number(line.SentBytes.Median / (1024 * 1024), "F1")} ");

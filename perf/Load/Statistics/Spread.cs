@@ -9,6 +9,9 @@ internal sealed record Spread(double Median, double Min, double Max)
     /// <summary>The range as a share of the median: how far two rounds of the same thing lie apart.</summary>
     public double RelativeRange => Median == 0 ? 0 : (Max - Min) / Median;
 
+    /// <summary>This, or null when one of its figures is no number.</summary>
+    public Spread? OrNull() => double.IsFinite(Median) && double.IsFinite(Min) && double.IsFinite(Max) ? this : null;
+
     /// <exception cref="ArgumentException">There are no values.</exception>
     public static Spread Of(IEnumerable<double> values)
     {

@@ -64,6 +64,24 @@ internal sealed partial record Workload(
             match.Groups["order"].Value == "once");
     }
 
+    /// <summary>What it asks for, for people.</summary>
+    public string Words
+    {
+        get
+        {
+            var size = BlockBytes >= 1 << 20 ? $"{BlockBytes >> 20} MiB" : $"{BlockBytes >> 10} KiB";
+            var order = Sequential || Once ? "sequential" : "random";
+            return Kind switch
+            {
+                WorkloadKind.Commit => $"{size} {order} write+FLUSH",
+                WorkloadKind.CleanFlush => "FLUSH with nothing written",
+                WorkloadKind.Mixed => $"{size} reads, writes and FLUSHes, 3:2:1",
+                WorkloadKind.ReadersAndCommitters => $"{size} reads beside writes and FLUSH",
+                _ => $"{size} {order} {(Command == NbdCommand.Write ? "writes" : "reads")}",
+            };
+        }
+    }
+
     /// <summary>One program for each lane of one connection, all of them from one seed.</summary>
     public LaneProgram[] CreatePrograms(int lanes, long regionBytes, int connection, int connections, int seed)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
 namespace ZeroFlow.Perf.Workloads;
@@ -16,6 +17,32 @@ internal sealed record WorkloadCase(Workload Workload, int Depth, int Connection
     public string Name => Connections == 1
         ? string.Create(CultureInfo.InvariantCulture, $"{Workload.Name}@{Depth}")
         : string.Create(CultureInfo.InvariantCulture, $"{Workload.Name}@{Depth}x{Connections}");
+
+    /// <summary>What is asked for, and how much of it at once, for people.</summary>
+    public string Words
+    {
+        get
+        {
+            var atOnce = Depth == 1 ? "one at a time" : string.Create(CultureInfo.InvariantCulture, $"{Depth} at once");
+            var each = Connections == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $" on each of {Connections} connections");
+            return $"{Workload.Words}, {atOnce}{each}";
+        }
+    }
+
+    /// <summary>Whether <paramref name="text"/> is of that form.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out WorkloadCase? item)
+    {
+        try
+        {
+            item = Parse(text);
+            return true;
+        }
+        catch (FormatException)
+        {
+            item = null;
+            return false;
+        }
+    }
 
     /// <exception cref="FormatException">Not of that form.</exception>
     public static WorkloadCase Parse(string text)
