@@ -35,6 +35,7 @@ public sealed class StoredReportTests
 
     [Theory]
     [InlineData("2026-11-23-core", typeof(CompareReport), 3)]
+    [InlineData("2026-11-28-core", typeof(CompareReport), 3)]
     [InlineData("2026-11-28-replay", typeof(ReplayReport), 4)]
     [InlineData("2026-11-28-s3", typeof(S3Report), 2)]
     public void Each_kind_of_report_is_read_as_it_was_written(string name, Type kind, int pictures)
