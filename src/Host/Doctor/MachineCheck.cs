@@ -10,7 +10,7 @@ namespace ZeroFlow.Host.Doctor;
 internal static partial class MachineCheck
 {
     // The runtime, drafts in the pipeline, payloads of a few connections: the constant in docs/architecture.md, section 7.
-    private const long BaseBytes = 300L << 20;
+    private const long BaseBytes = 350L << 20;
     private const long FilesMin = 4096;
 
     /// <summary>What the budgets add up to, for one server.</summary>
