@@ -42,7 +42,6 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     private readonly IEntropy _entropy;
     private readonly ILogger _log;
     private readonly WalSpares _spares;
-    private readonly FasterSegmentLog _appending;
     private readonly Lock _lock = new();
     private readonly Lock _syncing = new();
     private readonly List<WalSegment> _sealed = [];
@@ -51,6 +50,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
     private readonly int _pageBytes;
     private readonly CancellationTokenSource _closing = new();
     private bool _isDisposed;
+    private FasterSegmentLog? _appending;
     private WalSegment? _active;
     private Task<IWalFile>? _next;
     private uint _epoch;
@@ -75,7 +75,6 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         _spares = new WalSpares(disk, _segmentBytes, options.WalBytes);
         _pageBytes = (int)Math.Clamp(
             BitOperations.RoundUpToPowerOf2((ulong)_segmentBytes / 8), PageBytesMin, PageBytesMax);
-        _appending = new FasterSegmentLog(_pageBytes);
     }
 
     /// <inheritdoc/>
@@ -216,7 +215,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         }
 
         // What was not handed over is lost.
-        _appending.Dispose();
+        _appending?.Dispose();
         _active?.Dispose();
         foreach (WalSegment segment in _sealed) segment.Dispose();
         _spares.Dispose();
@@ -277,7 +276,7 @@ internal sealed partial class WriteAheadLog : IWriteAheadLog
         try
         {
             // The header is stable before the first record: a file without one is then known to hold nothing.
-            segment.BeginAppending(_rootKey, _appending);
+            segment.BeginAppending(_rootKey, _appending ??= new FasterSegmentLog(_pageBytes));
             await segment.HandOverAsync();
             file.Sync();
         }
