@@ -9,15 +9,7 @@
 # default), ZEROFLOW_GUEST (where the guest is).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-work=$(mktemp -d)
-files=$(mktemp -d -p "${DIR:-$work}")
-port=${PORT:-8100}
-cleanup() {
-  bash "$root/tests/scripts/s3/rgw-down.sh" "$files/ceph" purge
-  rm -rf "$work" "$files"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. "$root/perf/gateway.sh"
 
 "$root/scripts/build-guest.sh" >&2
 missing=()
@@ -28,10 +20,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 . "$root/perf/publish.sh"
-
-export AWS_ACCESS_KEY_ID=zeroflow AWS_SECRET_ACCESS_KEY=zeroflow-secret
-PORT=$port STORE=${STORE_DISK:-memstore} SIZE_GB=${SIZE_GB:-10} \
-  bash "$root/tests/scripts/s3/rgw-up.sh" "$files/ceph" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" zeroflow-perf >&2
+start_gateway
 
 cd "$root"
 "$perf" compare-pgbench "127.0.0.1:$port" zeroflow-perf \

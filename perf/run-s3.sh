@@ -7,24 +7,13 @@
 # keep their files), STORE_DISK=bluestore (the gateway's; memstore, in memory, is the default).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-work=$(mktemp -d)
-files=$(mktemp -d -p "${DIR:-$work}")
-port=${PORT:-8100}
-cleanup() {
-  bash "$root/tests/scripts/s3/rgw-down.sh" "$files/ceph" purge
-  rm -rf "$work" "$files"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. "$root/perf/gateway.sh"
 
 if ! command -v s3backer >/dev/null; then
   apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends s3backer >/dev/null
 fi
 . "$root/perf/publish.sh"
-
-export AWS_ACCESS_KEY_ID=zeroflow AWS_SECRET_ACCESS_KEY=zeroflow-secret
-PORT=$port STORE=${STORE_DISK:-memstore} SIZE_GB=${SIZE_GB:-10} \
-  bash "$root/tests/scripts/s3/rgw-up.sh" "$files/ceph" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" zeroflow-perf >&2
+start_gateway
 
 cd "$root"
 "$perf" compare-s3 "127.0.0.1:$port" zeroflow-perf \

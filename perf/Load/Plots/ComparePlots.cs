@@ -16,13 +16,13 @@ internal static class ComparePlots
         return
         [
             .. PlotFile.Bars(
-                "requests", "requests a second", With(head, $"More is better; in parentheses: as a multiple of {report.Settings.Base}."),
+                "requests", "requests a second", head.With($"More is better; in parentheses: as a multiple of {report.Settings.Base}."),
                 [.. cases.Select(name => new BarPanel(HeadingOf(name), "requests/s", Requests(report, name)))], Columns),
             .. PlotFile.Bars(
-                "cpu", "server CPU a request", With(head, "Less is better; user and system time of the server alone."),
+                "cpu", "server CPU a request", head.With("Less is better; user and system time of the server alone."),
                 [.. cases.Select(name => new BarPanel(HeadingOf(name), "\u00b5s/request", Cpu(report, name)))], Columns),
             .. PlotFile.Latencies(
-                "latency", "latency", With(head, "Less is better."), [.. cases.SelectMany(name => Latencies(report, name))], Columns),
+                "latency", "latency", head.With("Less is better."), [.. cases.SelectMany(name => Latencies(report, name))], Columns),
         ];
     }
 
@@ -40,8 +40,6 @@ internal static class ComparePlots
             ],
             PlotFile.KeyOf(settings.Peers, settings.Promises, settings.Rounds));
     }
-
-    private static PlotHead With(PlotHead head, string note) => head with { Notes = [note, .. head.Notes] };
 
     private static PanelHeading HeadingOf(string name) =>
         new(name, WorkloadCase.TryParse(name, out var item) ? item.Words : "");

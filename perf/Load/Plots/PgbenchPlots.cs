@@ -27,7 +27,7 @@ internal static class PgbenchPlots
         return
         [
             .. PlotFile.Bars(
-                "tps", "transactions a second", With(head, $"More is better; in parentheses: as a multiple of {report.Base}."),
+                "tps", "transactions a second", head.With($"More is better; in parentheses: as a multiple of {report.Base}."),
                 [
                     .. groups.Select(group => new BarPanel(
                         HeadingOf(group.Key.Mode, group.Key.Scale), "TPS",
@@ -38,7 +38,7 @@ internal static class PgbenchPlots
                 ],
                 Columns),
             .. PlotFile.Latencies(
-                "latency", "latency of a transaction", With(head, "Less is better."),
+                "latency", "latency of a transaction", head.With("Less is better."),
                 [
                     .. groups.Select(group => (
                         HeadingOf(group.Key.Mode, group.Key.Scale),
@@ -47,8 +47,6 @@ internal static class PgbenchPlots
                 Columns),
         ];
     }
-
-    private static PlotHead With(PlotHead head, string note) => head with { Notes = [note, .. head.Notes] };
 
     private static IEnumerable<PgbenchLine> Ordered(PgbenchReport report, IEnumerable<PgbenchLine> lines)
     {

@@ -18,4 +18,8 @@ internal enum KeyMark
 internal sealed record KeyEntry(KeyMark Mark, string Who, string Text);
 
 /// <summary>What a page of panels begins with.</summary>
-internal sealed record PlotHead(string Title, IReadOnlyList<string> Notes, IReadOnlyList<KeyEntry> Key);
+internal sealed record PlotHead(string Title, IReadOnlyList<string> Notes, IReadOnlyList<KeyEntry> Key)
+{
+    /// <summary>The same with a note in front of the others.</summary>
+    public PlotHead With(string note) => this with { Notes = [note, .. Notes] };
+}

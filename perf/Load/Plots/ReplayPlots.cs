@@ -34,20 +34,18 @@ internal static class ReplayPlots
         [
             .. PlotFile.Bars(
                 "requests", $"requests a second, {closed}",
-                With(head, $"More is better; in parentheses: as a multiple of {report.Base}."),
+                head.With($"More is better; in parentheses: as a multiple of {report.Base}."),
                 [.. traces.Select(trace => new BarPanel(new PanelHeading(trace), "requests/s", Requests(report, trace)))], Columns),
             .. PlotFile.Bars(
-                "cpu", $"server CPU a request, {closed}", With(head, "Less is better; user and system time of the server alone."),
+                "cpu", $"server CPU a request, {closed}", head.With("Less is better; user and system time of the server alone."),
                 [.. traces.Select(trace => new BarPanel(new PanelHeading(trace), "\u00b5s/request", Cpu(report, trace)))], Columns),
             .. PlotFile.Latencies(
-                "latency-closed", $"latency, {closed}", With(head, "Less is better."), Latencies(report, isClosed: true), Columns),
+                "latency-closed", $"latency, {closed}", head.With("Less is better."), Latencies(report, isClosed: true), Columns),
             .. PlotFile.Latencies(
-                "latency-open", $"latency, {open}", With(head, "Less is better; from when each request was due."),
+                "latency-open", $"latency, {open}", head.With("Less is better; from when each request was due."),
                 Latencies(report, isClosed: false), Columns),
         ];
     }
-
-    private static PlotHead With(PlotHead head, string note) => head with { Notes = [note, .. head.Notes] };
 
     private static PlotBar[] Requests(ReplayReport report, string trace) =>
     [

@@ -29,16 +29,14 @@ internal static class S3Plots
         return
         [
             .. PlotFile.Bars(
-                "rates", "rates", With(head, "More is better; in parentheses: as a multiple of ZeroFlow."),
+                "rates", "rates", head.With("More is better; in parentheses: as a multiple of ZeroFlow."),
                 [.. groups.Select(group => PanelOf(report, [.. group]))], Columns),
             .. PlotFile.Latencies(
                 "latency", "latency",
-                With(head, "Less is better; between requests of the same size only: a cold read is one of 128 KiB, the GETs beside it of 4 MiB."),
+                head.With("Less is better; between requests of the same size only: a cold read is one of 128 KiB, the GETs beside it of 4 MiB."),
                 [.. groups.Select(group => (HeadingOf(group.First()), RowsOf(report, [.. group])))], Columns),
         ];
     }
-
-    private static PlotHead With(PlotHead head, string note) => head with { Notes = [note, .. head.Notes] };
 
     private static BarPanel PanelOf(S3Report report, IReadOnlyList<S3Line> lines)
     {
