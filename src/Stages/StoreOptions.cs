@@ -43,7 +43,7 @@ public sealed record StoreOptions
     public long DiskCacheBytes { get; init; } = 8L * 1024 * 1024 * 1024;
 
     /// <summary>Most bytes that read-ahead may have under way.</summary>
-    public long ReadAheadBytes { get; init; } = 32L * 1024 * 1024;
+    public long ReadAheadBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>zstd level; zero stores frames uncompressed.</summary>
     public int CompressionLevel { get; init; } = 1;

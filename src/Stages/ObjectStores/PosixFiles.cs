@@ -4,8 +4,8 @@ using Microsoft.Win32.SafeHandles;
 namespace ZeroFlow.Stages.ObjectStores;
 
 /// <summary>
-/// The calls that durable, create-if-absent files need and .NET does not offer: link, an fsync of a directory, a mkdir
-/// that creates nothing but the last name, and a rename that never copies.
+/// The calls on files that .NET does not offer: link, an fsync of a directory, a mkdir that creates nothing but the last
+/// name, a rename that never copies, and writing past the page cache.
 /// </summary>
 /// <remarks>Failures are <see cref="IOException"/> with the errno as <see cref="Exception.HResult"/>.</remarks>
 internal static partial class PosixFiles
@@ -22,6 +22,9 @@ internal static partial class PosixFiles
 
     private const int ReadOnlyCloseOnExec = 0x80000;
     private const int WriteOnlyCloseOnExec = 0x80001;
+
+    private static readonly int Direct =
+        RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
 
     // O_TMPFILE, which has O_DIRECTORY in it.
     private static readonly int NamelessFile =
@@ -56,6 +59,16 @@ internal static partial class PosixFiles
     {
         using SafeFileHandle directory = OpenDirectory(path);
         SyncDirectory(directory, path);
+    }
+
+    /// <summary>
+    /// Opens a file that is there for writing past the page cache, in whole blocks of the disk from memory that is aligned
+    /// to them (O_DIRECT); null where its file system does not have that.
+    /// </summary>
+    public static SafeFileHandle? TryOpenDirect(string path)
+    {
+        int descriptor = OpenFile(path, WriteOnlyCloseOnExec | Direct);
+        return descriptor < 0 ? null : new SafeFileHandle(descriptor, ownsHandle: true);
     }
 
     /// <summary>Opens a directory, which .NET itself does not.</summary>

@@ -3,12 +3,13 @@ using System.Numerics;
 using System.Runtime.InteropServices;
 using FASTER.core;
 using Microsoft.Win32.SafeHandles;
+using ZeroFlow.Stages.ObjectStores;
 
 namespace ZeroFlow.Stages.Reading;
 
 /// <summary>
-/// Where FASTER keeps the disk cache's log: one file per segment, written and read through the page cache, never
-/// synced, because the cache is rebuilt empty at every start. Thread-safe.
+/// Where FASTER keeps the disk cache's log: one file per segment, written past the page cache where the file system has
+/// that, read through it, and never synced, because the cache is rebuilt empty at every start. Thread-safe.
 /// </summary>
 /// <remarks>
 /// <para>FASTER trusts what its device returns, and stops for good when a write fails. So this device never reports an
@@ -17,7 +18,11 @@ namespace ZeroFlow.Stages.Reading;
 /// ends all I/O, deletes the files, and goes to the owner.</para>
 /// <para>FASTER deletes segments behind the scenes and may be late. The bound of the disk is this device's to keep: it
 /// deletes the oldest file before it makes one too many, and what is gone reads as zeros.</para>
-/// <para>I/O runs on the thread pool, because FASTER issues it while it holds an epoch.</para>
+/// <para>Most of what is written is never read, and its copy in the page cache would cost more than all else that is done
+/// for it, and memory that others need. A block that is read while it is written may leave its old content in the page cache;
+/// its checksum makes that a miss.</para>
+/// <para>FASTER issues I/O while it holds an epoch, so none of it runs on its caller. Reads run on the thread pool. Writes wait
+/// for the disk and run one behind the other, on a thread that is there as long as there are any.</para>
 /// </remarks>
 internal sealed class FrameCacheDevice : StorageDeviceBase
 {
@@ -29,8 +34,11 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     private readonly string _directory;
     private readonly int _segmentsMax;
     private readonly Action<Exception> _onFailure;
+    private readonly Func<string, SafeFileHandle?> _openDirect;
     private readonly ConcurrentDictionary<int, Segment> _segments = new();
+    private readonly ConcurrentQueue<Transfer> _writes = new();
     private readonly Lock _creating = new();
+    private int _writesQueued;
     private int _removedBelow;
     private int _pending;
     private volatile bool _stopped;
@@ -39,13 +47,19 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     /// Makes the device, of at most <paramref name="segmentsMax"/> files, in an existing directory, and deletes the
     /// files of an earlier one.
     /// </summary>
+    /// <param name="directory">Where the files are.</param>
+    /// <param name="segmentsMax">Most files at once.</param>
+    /// <param name="onFailure">Told of the first I/O error.</param>
+    /// <param name="openDirect">Opens a file for writing past the page cache, or answers null; O_DIRECT when absent.</param>
     /// <exception cref="IOException">An old file cannot be deleted.</exception>
-    public FrameCacheDevice(string directory, int segmentsMax, Action<Exception> onFailure)
+    public FrameCacheDevice(
+        string directory, int segmentsMax, Action<Exception> onFailure, Func<string, SafeFileHandle?>? openDirect = null)
         : base(Path.Combine(directory, "frames.log"), BlockBytes, Devices.CAPACITY_UNSPECIFIED)
     {
         _directory = directory;
         _segmentsMax = segmentsMax;
         _onFailure = onFailure;
+        _openDirect = openDirect ?? PosixFiles.TryOpenDirect;
         foreach (string old in Directory.EnumerateFiles(directory, FilePrefix + "*")) File.Delete(old);
     }
 
@@ -55,16 +69,26 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     /// <inheritdoc/>
     public override void WriteAsync(
         nint sourceAddress, int segmentId, ulong destinationAddress, uint numBytesToWrite,
-        DeviceIOCompletionCallback callback, object context) =>
-        Queue(new Transfer(
+        DeviceIOCompletionCallback callback, object context)
+    {
+        Interlocked.Increment(ref _pending);
+        _writes.Enqueue(new Transfer(
             this, true, segmentId, (long)destinationAddress, sourceAddress, (int)numBytesToWrite, callback, context));
+        if (Interlocked.Increment(ref _writesQueued) == 1)
+            new Thread(WriteQueued) { IsBackground = true, Name = "zf-cache" }.UnsafeStart();
+    }
 
     /// <inheritdoc/>
     public override void ReadAsync(
         int segmentId, ulong sourceAddress, nint destinationAddress, uint readLength,
-        DeviceIOCompletionCallback callback, object context) =>
-        Queue(new Transfer(
-            this, false, segmentId, (long)sourceAddress, destinationAddress, (int)readLength, callback, context));
+        DeviceIOCompletionCallback callback, object context)
+    {
+        Interlocked.Increment(ref _pending);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            new Transfer(
+                this, false, segmentId, (long)sourceAddress, destinationAddress, (int)readLength, callback, context),
+            preferLocal: false);
+    }
 
     /// <inheritdoc/>
     public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result)
@@ -97,16 +121,20 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         DeleteAll();
     }
 
-    private void Queue(Transfer transfer)
+    // Whoever makes the count one starts this, and whoever makes it none ends it: there is one at a time.
+    private void WriteQueued()
     {
-        Interlocked.Increment(ref _pending);
-        ThreadPool.UnsafeQueueUserWorkItem(transfer, preferLocal: false);
+        do
+        {
+            if (_writes.TryDequeue(out Transfer? transfer)) transfer.Execute();
+        }
+        while (Interlocked.Decrement(ref _writesQueued) > 0);
     }
 
     private void Write(int segmentId, long offset, ReadOnlySpan<byte> bytes)
     {
         if (_stopped || OpenOrCreate(segmentId) is not { } segment) return;
-        RandomAccess.Write(segment.Handle, bytes, offset);
+        segment.Write(offset, bytes);
         segment.Record(offset, bytes);
     }
 
@@ -140,7 +168,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
             RemoveThrough(segmentId - _segmentsMax);
             string path = Path.Combine(_directory, FilePrefix + segmentId);
             SafeFileHandle handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read);
-            segment = new Segment(path, handle, (int)(SegmentSize / BlockBytes));
+            segment = new Segment(path, handle, _openDirect(path), (int)(SegmentSize / BlockBytes));
             _segments[segmentId] = segment;
             return segment;
         }
@@ -183,14 +211,15 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
 
     private static void Delete(Segment segment)
     {
-        segment.Handle.Dispose();
+        segment.Dispose();
         File.Delete(segment.Path);
     }
 
-    private sealed class Segment(string path, SafeFileHandle handle, int blocks)
+    private sealed class Segment(string path, SafeFileHandle handle, SafeFileHandle? direct, int blocks) : IDisposable
     {
         // Zero says "never written"; a checksum that happens to be zero is kept as one.
         private readonly uint[] _sums = new uint[blocks];
+        private bool _isDirect = direct is not null;
         private long _length;
 
         public string Path { get; } = path;
@@ -198,6 +227,31 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         public SafeFileHandle Handle { get; } = handle;
 
         public long Length => Volatile.Read(ref _length);
+
+        public void Write(long offset, ReadOnlySpan<byte> bytes)
+        {
+            if (_isDirect)
+            {
+                try
+                {
+                    RandomAccess.Write(direct!, bytes, offset);
+                    return;
+                }
+                catch (IOException)
+                {
+                    // File systems have rules of their own for such writes; whether the disk is to blame shows next.
+                    _isDirect = false;
+                }
+            }
+
+            RandomAccess.Write(Handle, bytes, offset);
+        }
+
+        public void Dispose()
+        {
+            Handle.Dispose();
+            direct?.Dispose();
+        }
 
         public void Record(long offset, ReadOnlySpan<byte> bytes)
         {
@@ -230,7 +284,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         }
     }
 
-    /// <summary>One transfer between a FASTER page and a file.</summary>
+    /// <summary>One transfer between a FASTER page and a file; reads are items of the thread pool.</summary>
     private sealed class Transfer(
         FrameCacheDevice device, bool isWrite, int segment, long offset, nint memory, int length,
         DeviceIOCompletionCallback callback, object context) : IThreadPoolWorkItem
