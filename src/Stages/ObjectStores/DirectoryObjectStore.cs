@@ -26,6 +26,7 @@ internal sealed class DirectoryObjectStore : IObjectStore
     private readonly string _root;
     private readonly string _temporary;
     private readonly TimeProvider _time;
+    private readonly DirectWriter _direct = new();
     private readonly ConcurrentDictionary<string, bool> _stableDirectories = new(StringComparer.Ordinal);
     private long _temporaryNumber;
 
@@ -217,7 +218,8 @@ internal sealed class DirectoryObjectStore : IObjectStore
         using SafeFileHandle file = CreateTemporary(path);
         try
         {
-            RandomAccess.Write(file, body, 0);
+            int written = _direct.Write(path, body);
+            RandomAccess.Write(file, body[written..], written);
             PosixFiles.SyncFile(file, path);
             return path;
         }
