@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Transport;
+using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
 
 namespace ZeroFlow.Nbd.Connections;
@@ -13,7 +14,7 @@ namespace ZeroFlow.Nbd.Connections;
 /// A request keeps its place in the <see cref="RequestWindow"/> until its reply is handed to the system, which bounds
 /// this queue: a client that does not read replies soon finds that its requests are not read, either.
 /// </remarks>
-internal sealed class ReplyQueue
+internal sealed class ReplyQueue : IBurstListener
 {
     // Two of them, and a receive buffer, for each connection. Holds about 30 replies of 4 KiB.
     private const int CopyBytes = 124 * 1024;
@@ -84,6 +85,9 @@ internal sealed class ReplyQueue
 
         Pump();
     }
+
+    /// <inheritdoc/>
+    public void OnBurstEnd() => Flush();
 
     /// <summary>
     /// Waits for a send under way, drops what is left, and returns the buffers. Called once, by the owner.

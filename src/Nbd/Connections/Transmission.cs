@@ -6,6 +6,7 @@ using ZeroFlow.Nbd.Transport;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
+using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Pipeline.Telemetry;
 
@@ -17,7 +18,8 @@ namespace ZeroFlow.Nbd.Connections;
 /// <remarks>
 /// The receive thread parses all requests of a receive, starts each on the device and goes on; it waits only for the
 /// socket and for room in the <see cref="RequestWindow"/>. Operations that complete at once are answered together at
-/// the end of the burst, without a change of threads. The others are answered where they complete, in any order.
+/// the end of the burst, without a change of threads. The others are answered where they complete, in any order, and together
+/// where they complete together (<see cref="CompletionBurst"/>).
 /// </remarks>
 internal sealed class Transmission
 {
@@ -339,7 +341,8 @@ internal sealed class Transmission
         }
     }
 
-    private void CompleteLater(NbdRequest request) => Complete(request, ResultOf(request), defer: false);
+    private void CompleteLater(NbdRequest request) =>
+        Complete(request, ResultOf(request), defer: CompletionBurst.TellEnd(_replies));
 
     private NbdError ResultOf(NbdRequest request)
     {

@@ -1,5 +1,6 @@
 using System.Threading.Tasks.Sources;
 using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Flow;
 
 namespace ZeroFlow.Pipeline.Barriers;
 
@@ -7,6 +8,7 @@ namespace ZeroFlow.Pipeline.Barriers;
 /// Turns completions that come out of order into a contiguous prefix: <see cref="Reached"/> is the highest sequence at
 /// or below which everything is done. A barrier waits for the prefix, never for the last completion. Thread-safe.
 /// </summary>
+/// <remarks>Those who wait go on in bursts (<see cref="CompletionBurst"/>), off the stack of whoever completes.</remarks>
 public sealed class SequenceFrontier
 {
     private readonly Lock _lock = new();
@@ -45,7 +47,7 @@ public sealed class SequenceFrontier
             released = Reach(reached);
         }
 
-        Signal(released);
+        if (released is not null) CompletionBurst.Complete(released);
     }
 
     /// <summary>Marks everything up to <paramref name="point"/> as done; a point behind the frontier changes nothing.</summary>
@@ -58,7 +60,7 @@ public sealed class SequenceFrontier
             released = Reach(point.Value);
         }
 
-        Signal(released);
+        if (released is not null) CompletionBurst.Complete(released);
     }
 
     /// <summary>
@@ -87,10 +89,14 @@ public sealed class SequenceFrontier
         {
             if (_fault is not null) return;
             _fault = fault;
-            while (_waiters.TryDequeue(out Waiter? waiter, out _)) failed.Add(waiter);
+            while (_waiters.TryDequeue(out Waiter? waiter, out _))
+            {
+                waiter.Failure = fault;
+                failed.Add(waiter);
+            }
         }
 
-        foreach (Waiter waiter in failed) waiter.Fail(fault);
+        CompletionBurst.Complete(failed);
     }
 
     private List<Waiter>? Reach(ulong reached)
@@ -100,12 +106,6 @@ public sealed class SequenceFrontier
         while (_waiters.TryPeek(out _, out ulong point) && point <= reached)
             (released ??= []).Add(_waiters.Dequeue());
         return released;
-    }
-
-    private static void Signal(List<Waiter>? released)
-    {
-        if (released is null) return;
-        foreach (Waiter waiter in released) waiter.Succeed();
     }
 
     private void Recycle(Waiter waiter)
@@ -118,15 +118,19 @@ public sealed class SequenceFrontier
         }
     }
 
-    private sealed class Waiter(SequenceFrontier frontier) : IValueTaskSource
+    private sealed class Waiter(SequenceFrontier frontier) : IValueTaskSource, IBurstItem
     {
-        private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+        private ManualResetValueTaskSourceCore<bool> _core;
 
         public short Version => _core.Version;
 
-        public void Succeed() => _core.SetResult(true);
+        public Exception? Failure { get; set; }
 
-        public void Fail(Exception fault) => _core.SetException(fault);
+        public void End()
+        {
+            if (Failure is { } fault) _core.SetException(fault);
+            else _core.SetResult(true);
+        }
 
         public void GetResult(short token)
         {

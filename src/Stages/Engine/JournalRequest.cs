@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Threading.Tasks.Sources;
 using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
 using ZeroFlow.Stages.Journal;
 using ZeroFlow.Stages.Map;
@@ -11,12 +12,12 @@ namespace ZeroFlow.Stages.Engine;
 /// One operation on its way through the journal, and the awaitable of whoever asked for it. Pooled: awaiting it returns
 /// it to the pool.
 /// </summary>
-internal sealed class JournalRequest : IValueTaskSource
+internal sealed class JournalRequest : IValueTaskSource, IBurstItem
 {
     private readonly JournalRequestPool _pool;
 
-    // Completed by the journal's loop, which must not run a connection's code: continuations go to the thread pool.
-    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+    // Ended in bursts, whose threads are there to run a connection's code.
+    private ManualResetValueTaskSourceCore<bool> _core;
 
     public JournalRequest(JournalRequestPool pool) => _pool = pool;
 
@@ -42,7 +43,7 @@ internal sealed class JournalRequest : IValueTaskSource
     /// <summary>The trace of the request, if it is traced.</summary>
     public Activity? Trace { get; set; }
 
-    /// <summary>Set by the journal when it refuses this request alone.</summary>
+    /// <summary>Set by the journal before the end, when the request is refused or its batch failed.</summary>
     public Exception? Fault { get; set; }
 
     public ValueTask Completion => new(this, _core.Version);
@@ -60,9 +61,12 @@ internal sealed class JournalRequest : IValueTaskSource
         OnJournaled = onJournaled;
     }
 
-    public void Succeed() => _core.SetResult(true);
-
-    public void Fail(Exception fault) => _core.SetException(fault);
+    /// <summary>Tells whoever waits; the request is not used any more afterwards.</summary>
+    public void End()
+    {
+        if (Fault is { } fault) _core.SetException(fault);
+        else _core.SetResult(true);
+    }
 
     public void GetResult(short token)
     {

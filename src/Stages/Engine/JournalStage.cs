@@ -264,10 +264,10 @@ internal sealed class JournalStage
         foreach (JournalRequest request in _batch)
         {
             request.Payload?.Release();
-            if ((fault ?? request.Fault) is { } cause) request.Fail(cause);
-            else request.Succeed();
+            request.Fault = fault ?? request.Fault;
         }
 
+        CompletionBurst.Complete(_batch);
         _batch.Clear();
     }
 }

@@ -1,3 +1,4 @@
+using ZeroFlow.Pipeline.Barriers;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Device;
 using ZeroFlow.Pipeline.Faults;
@@ -22,6 +23,9 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
 
     /// <summary>Operations whose name is in the set wait for <see cref="ReleaseHeld"/>.</summary>
     public HashSet<string> HeldOperations { get; } = [];
+
+    /// <summary>What flushes wait for when it is there: the first sequence, all of them together.</summary>
+    public SequenceFrontier? Barrier { get; set; }
 
     public List<string> Log { get; } = [];
 
@@ -115,7 +119,11 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
         if (!range.IsEmpty) _bytes.AsSpan((int)range.Offset, (int)range.Length).Clear();
     }
 
-    public ValueTask FlushAsync(CancellationToken cancellation) => EnterAsync("flush", 0, 0, false, cancellation);
+    public ValueTask FlushAsync(CancellationToken cancellation)
+    {
+        ValueTask entered = EnterAsync("flush", 0, 0, false, cancellation);
+        return Barrier?.WhenReachedAsync(new Sequence(1)) ?? entered;
+    }
 
     /// <summary>Where nothing is stored. In order, without overlap.</summary>
     public List<BlockRange> Holes { get; } = [];

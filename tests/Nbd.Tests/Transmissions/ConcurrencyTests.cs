@@ -1,5 +1,8 @@
 using ZeroFlow.Nbd.Protocol;
 using ZeroFlow.Nbd.Tests.Fixtures;
+using ZeroFlow.Pipeline.Barriers;
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Flow;
 
 namespace ZeroFlow.Nbd.Tests.Transmissions;
 
@@ -35,6 +38,22 @@ public sealed class ConcurrencyTests
         Assert.Equal([7], client.ReadExport(0, 1));
         server.Device.ReleaseHeld();
         Assert.Equal((NbdError.None, 1UL), client.ReadReply());
+    }
+
+    // Goal: one system call for a group commit, not one for each client request that waited for it.
+    [Fact]
+    public async Task Flushes_that_end_together_are_answered_with_one_send()
+    {
+        const int Flushes = CompletionBurst.ItemsMax;
+        await using TestServer server = await TestServer.StartAsync();
+        var barrier = new SequenceFrontier(new Sequence(0));
+        server.Device.Barrier = barrier;
+        using RawClient client = server.Attach();
+        for (uint i = 0; i < Flushes; i++) client.Request(NbdCommand.Flush, i, 0, 0);
+        await TestServer.UntilAsync(() => server.Device.Started == Flushes, "all flushes at once");
+
+        barrier.AdvanceTo(new Sequence(1));
+        Assert.Equal(Flushes * 16, client.Socket.Receive(new byte[Flushes * 16]));
     }
 
     // Goal: whole replies only, with payloads right behind their headers, when many threads complete at random.
