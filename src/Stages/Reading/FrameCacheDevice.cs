@@ -39,6 +39,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     private readonly ConcurrentQueue<Transfer> _writes = new();
     private readonly Lock _creating = new();
     private int _writesQueued;
+    private TaskCompletionSource? _written;
     private int _removedBelow;
     private int _pending;
     private volatile bool _stopped;
@@ -90,6 +91,18 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
             preferLocal: false);
     }
 
+    /// <summary>Completes when at most <paramref name="most"/> writes are under way or in line. For one caller at a time.</summary>
+    public async ValueTask WhenQueuedAtMostAsync(int most)
+    {
+        while (Volatile.Read(ref _writesQueued) > most)
+        {
+            var written = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Volatile.Write(ref _written, written);
+            Interlocked.MemoryBarrier();
+            if (Volatile.Read(ref _writesQueued) > most) await written.Task;
+        }
+    }
+
     /// <inheritdoc/>
     public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result)
     {
@@ -124,11 +137,14 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     // Whoever makes the count one starts this, and whoever makes it none ends it: there is one at a time.
     private void WriteQueued()
     {
+        int left;
         do
         {
             if (_writes.TryDequeue(out Transfer? transfer)) transfer.Execute();
+            left = Interlocked.Decrement(ref _writesQueued);
+            Interlocked.Exchange(ref _written, null)?.TrySetResult();
         }
-        while (Interlocked.Decrement(ref _writesQueued) > 0);
+        while (left > 0);
     }
 
     private void Write(int segmentId, long offset, ReadOnlySpan<byte> bytes)

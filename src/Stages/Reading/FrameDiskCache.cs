@@ -21,6 +21,9 @@ namespace ZeroFlow.Stages.Reading;
 /// </remarks>
 internal sealed class FrameDiskCache : IAsyncDisposable
 {
+    // A frame ends at most one page; two more may wait for the disk while half of the pages, two at least, takes what comes in.
+    private const int PageWritesMax = 1;
+
     private readonly FrameDiskCacheOptions _options;
     private readonly BufferPool _pool;
     private readonly TimeProvider _time;
@@ -202,6 +205,8 @@ internal sealed class FrameDiskCache : IAsyncDisposable
         {
             while (!stopping.IsCancellationRequested && _changes.Reader.TryRead(out FrameChange change))
             {
+                // FASTER spins when it has no page that is written: it is not asked then, and what comes meanwhile is dropped.
+                await _device!.WhenQueuedAtMostAsync(PageWritesMax);
                 if (IsOn) Apply(session, change);
                 Discard(change);
             }

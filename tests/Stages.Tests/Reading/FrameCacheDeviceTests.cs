@@ -6,18 +6,20 @@ using ZeroFlow.Stages.Reading;
 
 namespace ZeroFlow.Stages.Tests.Reading;
 
-public sealed unsafe class FrameCacheDeviceTests : IDisposable
+public sealed class FrameCacheDeviceTests : IDisposable
 {
     private const int PageBytes = 16 * FrameCacheDevice.BlockBytes;
     private const int SegmentBytes = 4 * PageBytes;
 
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
+
     private readonly CacheDirectory _directory = new();
-    private readonly byte* _page =
+    private readonly unsafe byte* _page =
         (byte*)NativeMemory.AlignedAlloc(PageBytes, FrameCacheDevice.BlockBytes);
 
     private readonly List<Exception> _failures = [];
 
-    public void Dispose()
+    public unsafe void Dispose()
     {
         NativeMemory.AlignedFree(_page);
         _directory.Dispose();
@@ -59,8 +61,38 @@ public sealed unsafe class FrameCacheDeviceTests : IDisposable
         Assert.Equal(2, opened);
     }
 
+    [Fact]
+    public async Task Who_waits_for_the_disk_goes_on_when_few_enough_writes_are_left()
+    {
+        using var mayWrite = new ManualResetEventSlim();
+        using FrameCacheDevice device = Open(_ =>
+        {
+            mayWrite.Wait();
+            return null;
+        });
+        using var done = new CountdownEvent(3);
+        for (int page = 0; page < 3; page++) Write(device, page, () => done.Signal());
+        await device.WhenQueuedAtMostAsync(3);
+        Task few = device.WhenQueuedAtMostAsync(1).AsTask();
+        await Task.Delay(20, TestContext.Current.CancellationToken);
+        Assert.False(few.IsCompleted);
+
+        mayWrite.Set();
+        await few.WaitAsync(Soon, TestContext.Current.CancellationToken);
+        Assert.InRange(done.CurrentCount, 0, 1);
+        Assert.True(done.Wait(Soon, TestContext.Current.CancellationToken));
+        await device.WhenQueuedAtMostAsync(0);
+        Assert.Empty(_failures);
+    }
+
+    private unsafe void Write(FrameCacheDevice device, int page, Action written)
+    {
+        (int segment, ulong offset) = Place(page);
+        device.WriteAsync((nint)_page, segment, offset, PageBytes, (_, _, _) => written(), this);
+    }
+
     // Every page its own bytes, over two segments, several writes under way at once.
-    private void AssertKeeps(FrameCacheDevice device)
+    private unsafe void AssertKeeps(FrameCacheDevice device)
     {
         const int Pages = 8;
         byte* pages = (byte*)NativeMemory.AlignedAlloc(Pages * PageBytes, FrameCacheDevice.BlockBytes);
