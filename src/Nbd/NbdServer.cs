@@ -221,17 +221,15 @@ public sealed class NbdServer : IAsyncDisposable
     {
         // Each of them ends as soon as its thread notices; until then it takes memory.
         if (_displaced >= _options.ConnectionsMax) return null;
-        NbdConnection? oldest = null;
-        foreach (NbdConnection connection in _connections)
+        while (_connections.Where(static c => c.IsChoosing).MinBy(static c => c.Number) is { } oldest)
         {
-            if (connection.IsAttached || connection.IsDisplaced) continue;
-            if (oldest is null || connection.Number < oldest.Number) oldest = connection;
+            // It may have chosen meanwhile.
+            if (!oldest.TryDisplace()) continue;
+            _displaced++;
+            return oldest;
         }
 
-        if (oldest is null) return null;
-        oldest.IsDisplaced = true;
-        _displaced++;
-        return oldest;
+        return null;
     }
 
     private void Run(NbdConnection connection)

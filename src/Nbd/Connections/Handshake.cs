@@ -21,6 +21,7 @@ internal sealed class Handshake : IDisposable
     private readonly ReceiveBuffer _input;
     private readonly ConnectionServices _services;
     private readonly Func<(IWireTransport Transport, ClientIdentity Client)> _startTls;
+    private readonly Action _onChosen;
     private readonly OptionAnswer _answer = new();
     private IExportDirectory _exports;
     private IWireTransport _transport;
@@ -36,11 +37,13 @@ internal sealed class Handshake : IDisposable
     /// <param name="startTls">
     /// Does the TLS handshake, and returns what the connection goes on over, and who the client is with it.
     /// </param>
+    /// <param name="onChosen">Called before the client is told that it has its export; may throw.</param>
     public Handshake(
         IWireTransport transport, ReceiveBuffer input, ConnectionServices services, ClientIdentity client,
-        Func<(IWireTransport Transport, ClientIdentity Client)> startTls)
+        Func<(IWireTransport Transport, ClientIdentity Client)> startTls, Action onChosen)
     {
         _startTls = startTls;
+        _onChosen = onChosen;
         _transport = transport;
         _input = input;
         _services = services;
@@ -122,6 +125,7 @@ internal sealed class Handshake : IDisposable
             }
         }
 
+        if (device is not null) _onChosen();
         if (option == NbdOption.Abort) SendLast();
         else if (!_answer.Bytes.IsEmpty) _transport.Send(_answer.Bytes);
         if (_isTlsDue) StartTls();

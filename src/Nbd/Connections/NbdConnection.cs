@@ -25,6 +25,7 @@ internal sealed class NbdConnection : IDisposable
     private ClientIdentity? _secured;
     private Transmission? _transmission;
     private volatile NbdClient? _attached;
+    private int _fate;
 
     public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
@@ -38,14 +39,23 @@ internal sealed class NbdConnection : IDisposable
     /// <summary>Counts up with every connection of a server.</summary>
     public long Number { get; }
 
-    /// <summary>The connection was aborted to make room for another one. Guarded by the server's lock.</summary>
-    public bool IsDisplaced { get; set; }
+    /// <summary>Its client has not been given an export yet.</summary>
+    public bool IsChoosing => Volatile.Read(ref _fate) == Fate.Choosing;
+
+    /// <summary>The connection was aborted to make room for another one.</summary>
+    public bool IsDisplaced => Volatile.Read(ref _fate) == Fate.Displaced;
 
     /// <summary>Completes, always with success, when nothing of the connection is left.</summary>
     public Task Ended => _ended.Task;
 
     /// <summary>True once the client has attached an export.</summary>
     public bool IsAttached => Volatile.Read(ref _transmission) is not null;
+
+    /// <summary>
+    /// Marks the connection as one that makes room; false when it does already, or when its client has an export or is about
+    /// to be told so. The caller then aborts it.
+    /// </summary>
+    public bool TryDisplace() => Interlocked.CompareExchange(ref _fate, Fate.Displaced, Fate.Choosing) == Fate.Choosing;
 
     /// <summary>Who has attached what; null until then.</summary>
     public NbdClient? Client => _attached;
@@ -107,7 +117,7 @@ internal sealed class NbdConnection : IDisposable
 
     private void Serve(ReceiveBuffer input)
     {
-        using var handshake = new Handshake(_transport, input, _services, _client, StartTls);
+        using var handshake = new Handshake(_transport, input, _services, _client, StartTls, OnChosen);
         IBlockDevice? device = Negotiate(handshake);
         if (device is null) return;
         using IDisposable? attachment = device.Attach();
@@ -166,9 +176,24 @@ internal sealed class NbdConnection : IDisposable
         }
     }
 
+    // Before the client is told: whoever was told is never displaced.
+    private void OnChosen()
+    {
+        if (Interlocked.CompareExchange(ref _fate, Fate.Attached, Fate.Choosing) != Fate.Choosing)
+            throw new NbdProtocolException("The connection had to make room for another one.");
+    }
+
     private void OnBroken(Exception fault)
     {
         _services.Log.Dropped(Number, fault.Message);
         Abort();
+    }
+
+    // What becomes of a connection is decided once.
+    private static class Fate
+    {
+        public const int Choosing = 0;
+        public const int Attached = 1;
+        public const int Displaced = 2;
     }
 }
