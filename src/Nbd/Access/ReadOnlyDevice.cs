@@ -30,6 +30,10 @@ internal sealed class ReadOnlyDevice(IBlockDevice inner) : IBlockDevice
     public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation) =>
         inner.ReadAsync(offset, destination, cancellation);
 
+    public ValueTask ReadOrBorrowAsync(
+        long offset, Memory<byte> destination, List<BufferPiece> pieces, CancellationToken cancellation) =>
+        inner.ReadOrBorrowAsync(offset, destination, pieces, cancellation);
+
     public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
     {
         payload.Release();

@@ -35,6 +35,9 @@ internal sealed class NbdRequest
     /// <summary>The payload, as long as the request owns a reference to it.</summary>
     public BufferLease? Payload { get; set; }
 
+    /// <summary>For a READ whose bytes the device lent: those, instead of the payload. The request owns a reference to each.</summary>
+    public List<BufferPiece> Borrowed { get; } = [];
+
     /// <summary>Bytes of payload that the request carries in either direction; zero for the others.</summary>
     public long PayloadBytes { get; set; }
 
@@ -64,9 +67,11 @@ internal sealed class NbdRequest
         return Operation.IsCompleted;
     }
 
-    /// <summary>Gives the payload back, if the request still owns one.</summary>
+    /// <summary>Gives the payload back, if the request still owns one, and what was borrowed.</summary>
     public void ReleasePayload()
     {
+        foreach (BufferPiece piece in Borrowed) piece.Lease.Release();
+        Borrowed.Clear();
         BufferLease? payload = Payload;
         Payload = null;
         payload?.Release();

@@ -207,6 +207,12 @@ internal sealed class ReplyBatch
 
     private void AppendPayload(NbdRequest request, int start, int length)
     {
+        if (request.Borrowed.Count > 0)
+        {
+            AppendBorrowed(request);
+            return;
+        }
+
         BufferLease payload = request.Payload!;
         if (payload.Length <= CopiedBytesMax && length <= FreeBytes)
         {
@@ -219,6 +225,17 @@ internal sealed class ReplyBatch
         EndPiece();
         _pieces.Add(new ArraySegment<byte>(payload.Array, start, length));
         _outsideBytes += length;
+    }
+
+    // What is lent is lent whole: such a reply has one run of data.
+    private void AppendBorrowed(NbdRequest request)
+    {
+        EndPiece();
+        foreach (BufferPiece piece in request.Borrowed)
+        {
+            _pieces.Add(new ArraySegment<byte>(piece.Lease.Array, piece.Start, piece.Length));
+            _outsideBytes += piece.Length;
+        }
     }
 
     private void EndPiece()

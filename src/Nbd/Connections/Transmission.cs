@@ -26,6 +26,10 @@ internal sealed class Transmission
     // A READ below this is not looked up a second time for the holes that its reply could leave out.
     private const int SparseReadBytesMin = 32 * 1024;
 
+    // From here on bytes are sent from where they lie. Below it a copy costs nothing: it brings them into the processor's
+    // cache, out of which the system copies them again faster than out of memory.
+    private const int LentReadBytesMin = 256 * 1024;
+
     private readonly IWireTransport _transport;
     private readonly ReceiveBuffer _input;
     private readonly IBlockDevice _device;
@@ -252,7 +256,7 @@ internal sealed class Transmission
             case NbdCommand.BlockStatus:
                 return GetStatusAsync(request, range);
             case NbdCommand.Read:
-                return _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
+                return ReadAsync(request, range);
             case NbdCommand.Write:
                 BufferLease payload = request.Payload!;
                 request.Payload = null;
@@ -269,12 +273,16 @@ internal sealed class Transmission
         }
     }
 
-    // The bytes first, then where there are holes: what becomes data in between is in the bytes as zeros, and what becomes
+    private ValueTask ReadAsync(NbdRequest request, BlockRange range) => range.Length >= LentReadBytesMin
+        ? _device.ReadOrBorrowAsync(range.Offset, request.Payload!.Memory, request.Borrowed, _aborted)
+        : _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
+
+    // The bytes first, then where there are holes, which what is lent has none of: what becomes data in between is in the bytes as zeros, and what becomes
     // a hole in between was trimmed while the client was reading.
     private async ValueTask ReadSparseAsync(NbdRequest request, BlockRange range)
     {
-        await _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
-        if ((request.Header.Flags & CommandFlags.DontFragment) != 0) return;
+        await ReadAsync(request, range);
+        if ((request.Header.Flags & CommandFlags.DontFragment) != 0 || request.Borrowed.Count > 0) return;
         int count = await _device.GetStatusAsync(range, request.Runs, _aborted);
         long covered = 0;
         bool hasHole = false;

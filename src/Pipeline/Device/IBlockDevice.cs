@@ -36,6 +36,15 @@ public interface IBlockDevice
     ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation);
 
     /// <summary>
+    /// Like <see cref="ReadAsync"/>, but bytes that lie in memory in few pieces, and are all data, may be lent instead of
+    /// copied: then <paramref name="pieces"/> has all of them in order, the caller releases each, nobody changes them
+    /// meanwhile, and <paramref name="destination"/> is untouched. Otherwise <paramref name="pieces"/> stays empty.
+    /// </summary>
+    ValueTask ReadOrBorrowAsync(
+        long offset, Memory<byte> destination, List<BufferPiece> pieces, CancellationToken cancellation) =>
+        ReadAsync(offset, destination, cancellation);
+
+    /// <summary>
     /// Writes the whole of <paramref name="payload"/> at <paramref name="offset"/>. On success the bytes have been
     /// handed to the operating system for the local log, and survive a kill of this process; with
     /// <paramref name="forceUnitAccess"/> they are durable at the export's level.

@@ -64,17 +64,13 @@ internal sealed partial class ExportDevice : IBlockDevice
     public IDisposable Attach() => new Attachment(this);
 
     /// <inheritdoc/>
-    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation)
-    {
-        var range = new BlockRange(offset, destination.Length);
-        CheckRange(range);
-        ReadPlan plan = RentPlan();
-        bool complete = FillFromMemory(plan, range, destination.Span);
-        _readAhead.Observe(range, _info.SizeBytes);
-        if (!complete) return FillAsync(plan, range, destination, cancellation);
-        ReturnPlan(plan);
-        return ValueTask.CompletedTask;
-    }
+    public ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellation) =>
+        ReadAsync(offset, destination, null, cancellation);
+
+    /// <inheritdoc/>
+    public ValueTask ReadOrBorrowAsync(
+        long offset, Memory<byte> destination, List<BufferPiece> pieces, CancellationToken cancellation) =>
+        ReadAsync(offset, destination, pieces, cancellation);
 
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BufferLease payload, bool forceUnitAccess, CancellationToken cancellation)
@@ -145,6 +141,19 @@ internal sealed partial class ExportDevice : IBlockDevice
 
     /// <inheritdoc/>
     public void Prefetch(BlockRange range) => _readAhead.Prefetch(range, _info.SizeBytes);
+
+    private ValueTask ReadAsync(
+        long offset, Memory<byte> destination, List<BufferPiece>? pieces, CancellationToken cancellation)
+    {
+        var range = new BlockRange(offset, destination.Length);
+        CheckRange(range);
+        ReadPlan plan = RentPlan();
+        bool complete = FillFromMemory(plan, range, destination.Span, pieces);
+        _readAhead.Observe(range, _info.SizeBytes);
+        if (!complete) return FillAsync(plan, range, destination, cancellation);
+        ReturnPlan(plan);
+        return ValueTask.CompletedTask;
+    }
 
     // False when the next run has no room.
     private static bool AddStatus(ReadPlan plan, BlockRange part, Span<BlockStatus> extents, ref int count)
@@ -235,8 +244,8 @@ internal sealed partial class ExportDevice : IBlockDevice
     }
 
     // True when every byte was in memory, the map included.
-    private bool FillFromMemory(ReadPlan plan, BlockRange range, Span<byte> destination) =>
-        TryLook(plan, range) && FillFound(plan, range, destination);
+    private bool FillFromMemory(ReadPlan plan, BlockRange range, Span<byte> destination, List<BufferPiece>? pieces) =>
+        TryLook(plan, range) && ((pieces is not null && TryBorrow(plan, range, pieces)) || FillFound(plan, range, destination));
 
     // Copies what is in memory, and notes the rest. True when there is no rest.
     private bool FillFound(ReadPlan plan, BlockRange range, Span<byte> destination)

@@ -78,6 +78,25 @@ internal sealed class MemoryDevice(ExportInfo info) : IBlockDevice
         }
     }
 
+    /// <summary>What large reads are lent from, in pieces of so many bytes; none are lent when it is absent.</summary>
+    public (BufferPool Pool, int PieceBytes)? Lending { get; set; }
+
+    public ValueTask ReadOrBorrowAsync(
+        long offset, Memory<byte> destination, List<BufferPiece> pieces, CancellationToken cancellation)
+    {
+        if (Lending is not { } lending) return ReadAsync(offset, destination, cancellation);
+        for (int at = 0; at < destination.Length; at += lending.PieceBytes)
+        {
+            // One byte in front, which is not part of the piece.
+            int length = Math.Min(lending.PieceBytes, destination.Length - at);
+            BufferLease lease = lending.Pool.Rent(length + 1);
+            _bytes.AsSpan((int)offset + at, length).CopyTo(lease.Span[1..]);
+            pieces.Add(new BufferPiece(lease, 1, length));
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
     private ValueTask DamagedAsync(long offset, Memory<byte> destination)
     {
         var range = new BlockRange(offset, destination.Length);

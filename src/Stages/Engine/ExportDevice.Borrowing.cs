@@ -1,0 +1,65 @@
+using ZeroFlow.Pipeline.Blocks;
+using ZeroFlow.Pipeline.Memory;
+using ZeroFlow.Stages.Journal;
+using ZeroFlow.Stages.Map;
+
+namespace ZeroFlow.Stages.Engine;
+
+/// <summary>
+/// Large reads of what is in memory: lent, not copied. Payloads of recent writes and plain frames never change once they can
+/// be found, and whoever holds a reference keeps them.
+/// </summary>
+internal sealed partial class ExportDevice
+{
+    // A piece more in a gathering send costs about as much as copying so many bytes.
+    private const int BytesPerPieceMin = 16 * 1024;
+
+    // Lends every byte of the range, or none and leaves the plan as it was.
+    private bool TryBorrow(ReadPlan plan, BlockRange range, List<BufferPiece> pieces)
+    {
+        int count = plan.Recent.Count + plan.Committed.Count;
+        if (count * (long)BytesPerPieceMin > range.Length || !IsInMemory(plan)) return false;
+        int recent = 0, committed = 0;
+        long held = 0;
+        for (long at = range.Offset; at < range.End; at += pieces[^1].Length)
+        {
+            if (recent < plan.Recent.Count && plan.Recent[recent].Range.Offset == at)
+            {
+                MemtableHit hit = plan.Recent[recent++];
+                hit.Payload!.AddReference();
+                pieces.Add(new BufferPiece(hit.Payload, (int)(hit.Record.PayloadOffset + hit.Start), (int)hit.Range.Length));
+            }
+            else
+            {
+                CommittedHit hit = plan.Committed[committed++];
+                if (!_parts.Memory.TryGet(hit.Frame!.Value.Key, out BufferLease? plain)) break;
+                pieces.Add(new BufferPiece(
+                    plain, (int)(hit.Range.Offset - hit.Frame.Value.ExportOffset), (int)hit.Range.Length));
+            }
+
+            held += pieces[^1].Lease.Capacity;
+        }
+
+        // A slow client must not keep far more memory than what its window counts.
+        bool isWhole = recent + committed == count && held <= 2 * range.Length;
+        if (isWhole)
+        {
+            foreach (MemtableHit hit in plan.Recent) hit.Payload!.Release();
+            return true;
+        }
+
+        foreach (BufferPiece piece in pieces) piece.Lease.Release();
+        pieces.Clear();
+        return false;
+    }
+
+    // Whether all is data and here; a frame may still leave before it is taken.
+    private bool IsInMemory(ReadPlan plan)
+    {
+        foreach (MemtableHit hit in plan.Recent)
+            if (hit.Record.Header.Kind != WalRecordKind.Data || hit.Payload is null) return false;
+        foreach (CommittedHit hit in plan.Committed)
+            if (hit.Frame is not { } frame || !_parts.Memory.Contains(frame.Key)) return false;
+        return true;
+    }
+}
