@@ -17,10 +17,15 @@ internal static class SyncFloorCommand
             Description = "Writers of the group-commit log",
             DefaultValueFactory = _ => 32,
         };
+        var record = new Option<int>("--record-kib")
+        {
+            Description = "Size of its records, a multiple of 4",
+            DefaultValueFactory = _ => 4,
+        };
         var json = new Option<bool>("--json") { Description = "Print JSON" };
         var command = new Command("sync-floor", "Measure bare write and fdatasync, alone and with group commit")
         {
-            directory, seconds, writers, json,
+            directory, seconds, writers, record, json,
         };
         command.SetAction(parsed =>
         {
@@ -31,7 +36,7 @@ internal static class SyncFloorCommand
             [
                 SyncFloor.Run(path, duration, preallocated: false),
                 SyncFloor.Run(path, duration, preallocated: true),
-                GroupCommitFloor.Run(path, duration, parsed.GetValue(writers)),
+                GroupCommitFloor.Run(path, duration, parsed.GetValue(writers), parsed.GetValue(record) << 10),
             ];
             if (parsed.GetValue(json)) Console.Write(JsonFile.Serialize(results));
             else Print(results);

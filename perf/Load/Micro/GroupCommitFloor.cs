@@ -6,7 +6,7 @@ using ZeroFlow.Perf.Workloads;
 namespace ZeroFlow.Perf.Micro;
 
 /// <summary>
-/// A write-ahead log with nothing in it but group commit: writers put 4 KiB records into a channel, one thread takes
+/// A write-ahead log with nothing in it but group commit: writers put records into a channel, one thread takes
 /// all that wait, writes them with one gathered pwrite, calls fdatasync once, and answers all. What a real log adds to
 /// this (sequence, checksum, encryption, index) is its own cost.
 /// </summary>
@@ -17,12 +17,14 @@ internal sealed class GroupCommitFloor : IDisposable
     private readonly DurableFile _file;
     private readonly NativeSocket.Piece[] _pieces;
     private readonly int _writers;
+    private readonly int _recordBytes;
     private readonly LatencyHistogram _latency = new();
     private long _syncs;
 
-    private GroupCommitFloor(string directory, int writers)
+    private GroupCommitFloor(string directory, int writers, int recordBytes)
     {
         _writers = writers;
+        _recordBytes = recordBytes;
         _pieces = GC.AllocateArray<NativeSocket.Piece>(writers, pinned: true);
         _channel = Channel.CreateBounded<Submission>(
             new BoundedChannelOptions(writers) { SingleReader = true, SingleWriter = false });
@@ -30,9 +32,13 @@ internal sealed class GroupCommitFloor : IDisposable
             Path.Combine(directory, $"group-commit-floor-{Environment.ProcessId}"), SyncFloor.FilledBytes);
     }
 
-    public static FloorResult Run(string directory, TimeSpan duration, int writers)
+    /// <param name="directory">On the filesystem to measure.</param>
+    /// <param name="duration">How long.</param>
+    /// <param name="writers">Each waits for its record before it writes the next.</param>
+    /// <param name="recordBytes">A multiple of 4 KiB.</param>
+    public static FloorResult Run(string directory, TimeSpan duration, int writers, int recordBytes = PayloadPool.PieceBytes)
     {
-        using var floor = new GroupCommitFloor(directory, writers);
+        using var floor = new GroupCommitFloor(directory, writers, recordBytes);
         var begun = LoadWindow.Now();
         var stopAt = begun + (long)duration.TotalNanoseconds;
         var running = Enumerable.Range(0, writers).Select(_ => floor.WriteUntilAsync(stopAt)).ToArray();
@@ -45,7 +51,7 @@ internal sealed class GroupCommitFloor : IDisposable
         ended.GetAwaiter().GetResult();
         var seconds = (LoadWindow.Now() - begun) / 1e9;
         return new FloorResult(
-            $"group commit, {writers} writers", floor._latency.Count / seconds, floor._syncs / seconds,
+            $"group commit, {writers} writers of {recordBytes >> 10} KiB", floor._latency.Count / seconds, floor._syncs / seconds,
             LatencySummary.Of(floor._latency));
     }
 
@@ -88,15 +94,14 @@ internal sealed class GroupCommitFloor : IDisposable
 
     private unsafe void WriteDurably(int count, ref long ordinal)
     {
-        const int Record = PayloadPool.PieceBytes;
-        if ((ordinal + count) * Record > SyncFloor.FilledBytes) ordinal = 0;
+        if ((ordinal + count) * _recordBytes > SyncFloor.FilledBytes) ordinal = 0;
         for (var index = 0; index < count; index++)
         {
-            _pieces[index].Start = _payloads.At(ordinal + index, Record);
-            _pieces[index].Length = Record;
+            _pieces[index].Start = _payloads.At(ordinal + index, _recordBytes);
+            _pieces[index].Length = _recordBytes;
         }
 
-        fixed (NativeSocket.Piece* pieces = _pieces) _file.Write(pieces, count, ordinal * Record);
+        fixed (NativeSocket.Piece* pieces = _pieces) _file.Write(pieces, count, ordinal * _recordBytes);
         _file.SyncData();
         ordinal += count;
         _syncs++;

@@ -35,7 +35,10 @@ internal sealed class NbdRequest
     /// <summary>The payload, as long as the request owns a reference to it.</summary>
     public BufferLease? Payload { get; set; }
 
-    /// <summary>For a READ whose bytes the device lent: those, instead of the payload. The request owns a reference to each.</summary>
+    /// <summary>
+    /// For a READ whose bytes the device lent: those, which are sent instead of the payload. The request owns a reference to
+    /// each.
+    /// </summary>
     public List<BufferPiece> Borrowed { get; } = [];
 
     /// <summary>Bytes of payload that the request carries in either direction; zero for the others.</summary>

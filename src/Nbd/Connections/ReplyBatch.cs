@@ -230,6 +230,9 @@ internal sealed class ReplyBatch
     // What is lent is lent whole: such a reply has one run of data.
     private void AppendBorrowed(NbdRequest request)
     {
+        // Nothing was read into it, and a client that is slow to read would keep both.
+        request.Payload!.Release();
+        request.Payload = null;
         EndPiece();
         foreach (BufferPiece piece in request.Borrowed)
         {

@@ -277,8 +277,8 @@ internal sealed class Transmission
         ? _device.ReadOrBorrowAsync(range.Offset, request.Payload!.Memory, request.Borrowed, _aborted)
         : _device.ReadAsync(range.Offset, request.Payload!.Memory, _aborted);
 
-    // The bytes first, then where there are holes, which what is lent has none of: what becomes data in between is in the bytes as zeros, and what becomes
-    // a hole in between was trimmed while the client was reading.
+    // What is lent has no holes. Otherwise the bytes first, then where there are holes: what becomes data in between is in
+    // the bytes as zeros, and what becomes a hole in between was trimmed while the client was reading.
     private async ValueTask ReadSparseAsync(NbdRequest request, BlockRange range)
     {
         await ReadAsync(request, range);

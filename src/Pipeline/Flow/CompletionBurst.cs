@@ -62,7 +62,8 @@ public sealed class CompletionBurst : IThreadPoolWorkItem
 
     private void Launch()
     {
-        if (TaskScheduler.Current == TaskScheduler.Default)
+        // Not on the threads that yield, where a failed store may end what waits for it: answers are foreground.
+        if (TaskScheduler.Current == TaskScheduler.Default || TaskScheduler.Current is YieldingScheduler)
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
             return;

@@ -20,8 +20,8 @@ internal sealed partial class ExportDevice
         int count = plan.Recent.Count + plan.Committed.Count;
         if (count * (long)BytesPerPieceMin > range.Length || !IsInMemory(plan)) return false;
         int recent = 0, committed = 0;
-        long held = 0;
-        for (long at = range.Offset; at < range.End; at += pieces[^1].Length)
+        long at = range.Offset, held = 0;
+        for (; at < range.End; at += pieces[^1].Length)
         {
             if (recent < plan.Recent.Count && plan.Recent[recent].Range.Offset == at)
             {
@@ -37,12 +37,13 @@ internal sealed partial class ExportDevice
                     plain, (int)(hit.Range.Offset - hit.Frame.Value.ExportOffset), (int)hit.Range.Length));
             }
 
-            held += pieces[^1].Lease.Capacity;
+            // Records of one large write share a buffer.
+            bool isNew = pieces.Count == 1 || pieces[^1].Lease != pieces[^2].Lease;
+            held += isNew ? pieces[^1].Lease.Capacity : 0;
         }
 
         // A slow client must not keep far more memory than what its window counts.
-        bool isWhole = recent + committed == count && held <= 2 * range.Length;
-        if (isWhole)
+        if (at == range.End && 2 * held <= 3 * range.Length)
         {
             foreach (MemtableHit hit in plan.Recent) hit.Payload!.Release();
             return true;

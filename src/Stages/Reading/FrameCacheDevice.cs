@@ -22,7 +22,7 @@ namespace ZeroFlow.Stages.Reading;
 /// for it, and memory that others need. A block that is read while it is written may leave its old content in the page cache;
 /// its checksum makes that a miss.</para>
 /// <para>FASTER issues I/O while it holds an epoch, so none of it runs on its caller. Reads run on the thread pool. Writes wait
-/// for the disk and run one behind the other, on a thread that is there as long as there are any.</para>
+/// for the disk and run one behind the other, on a thread of their own.</para>
 /// </remarks>
 internal sealed class FrameCacheDevice : StorageDeviceBase
 {
@@ -36,7 +36,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
     private readonly Action<Exception> _onFailure;
     private readonly Func<string, SafeFileHandle?> _openDirect;
     private readonly ConcurrentDictionary<int, Segment> _segments = new();
-    private readonly ConcurrentQueue<Transfer> _writes = new();
+    private readonly BlockingCollection<Transfer> _writes = [];
     private readonly Lock _creating = new();
     private int _writesQueued;
     private TaskCompletionSource? _written;
@@ -62,6 +62,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         _onFailure = onFailure;
         _openDirect = openDirect ?? PosixFiles.TryOpenDirect;
         foreach (string old in Directory.EnumerateFiles(directory, FilePrefix + "*")) File.Delete(old);
+        new Thread(WriteQueued) { IsBackground = true, Name = "zf-cache" }.UnsafeStart();
     }
 
     /// <summary>Bytes of the files now.</summary>
@@ -73,10 +74,18 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         DeviceIOCompletionCallback callback, object context)
     {
         Interlocked.Increment(ref _pending);
-        _writes.Enqueue(new Transfer(
-            this, true, segmentId, (long)destinationAddress, sourceAddress, (int)numBytesToWrite, callback, context));
-        if (Interlocked.Increment(ref _writesQueued) == 1)
-            new Thread(WriteQueued) { IsBackground = true, Name = "zf-cache" }.UnsafeStart();
+        Interlocked.Increment(ref _writesQueued);
+        var transfer = new Transfer(
+            this, true, segmentId, (long)destinationAddress, sourceAddress, (int)numBytesToWrite, callback, context);
+        try
+        {
+            _writes.Add(transfer);
+        }
+        catch (InvalidOperationException)
+        {
+            // The device has stopped. Nothing is written any more, but FASTER waits for its callback.
+            ThreadPool.UnsafeQueueUserWorkItem(transfer, preferLocal: false);
+        }
     }
 
     /// <inheritdoc/>
@@ -124,27 +133,31 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
         _stopped = true;
         // The buffers belong to FASTER's pages, which are freed after this. Transfers last milliseconds at most.
         while (Volatile.Read(ref _pending) > 0) await Task.Delay(TimeSpan.FromMilliseconds(1), time);
-        DeleteAll();
+        Dispose();
     }
 
     /// <inheritdoc/>
     public override void Dispose()
     {
         _stopped = true;
+        _writes.CompleteAdding();
         DeleteAll();
     }
 
-    // Whoever makes the count one starts this, and whoever makes it none ends it: there is one at a time.
     private void WriteQueued()
     {
-        int left;
-        do
+        foreach (Transfer transfer in _writes.GetConsumingEnumerable()) transfer.Execute();
+    }
+
+    private void End(bool isWrite)
+    {
+        if (isWrite)
         {
-            if (_writes.TryDequeue(out Transfer? transfer)) transfer.Execute();
-            left = Interlocked.Decrement(ref _writesQueued);
+            Interlocked.Decrement(ref _writesQueued);
             Interlocked.Exchange(ref _written, null)?.TrySetResult();
         }
-        while (left > 0);
+
+        Interlocked.Decrement(ref _pending);
     }
 
     private void Write(int segmentId, long offset, ReadOnlySpan<byte> bytes)
@@ -319,7 +332,7 @@ internal sealed class FrameCacheDevice : StorageDeviceBase
             }
             finally
             {
-                Interlocked.Decrement(ref device._pending);
+                device.End(isWrite);
             }
         }
 

@@ -21,7 +21,8 @@ namespace ZeroFlow.Stages.Reading;
 /// </remarks>
 internal sealed class FrameDiskCache : IAsyncDisposable
 {
-    // A frame ends at most one page; two more may wait for the disk while half of the pages, two at least, takes what comes in.
+    // One may wait for the disk when a frame is put in, which ends at most one page more. Of four pages, the fewest there are,
+    // two take what comes in.
     private const int PageWritesMax = 1;
 
     private readonly FrameDiskCacheOptions _options;

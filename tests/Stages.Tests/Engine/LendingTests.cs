@@ -60,6 +60,56 @@ public sealed class LendingTests
         Assert.Equal(rented, bench.Buffers.RentedBytes);
     }
 
+    // The cache holds a quarter of the export, so that frames leave while they are looked for: then the bytes are read
+    // otherwise, and never fewer of them lent.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(8)]
+    public async Task Frames_that_leave_meanwhile_are_read_otherwise(int frames)
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromDays(10) };
+        TestDisk disk = await (await bench.OpenAsync()).AttachAsync("disk", level: DurabilityLevel.Published);
+        for (int at = 0; at < disk.Image.Length; at += Length) await disk.FillAsync(at, Length, (byte)(1 + (at / Length)));
+        await disk.FlushAsync();
+        using var over = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        Task[] readers = [.. Enumerable.Range(0, 4).Select(seed => Task.Run(() => ReadAsync(seed)))];
+        await Task.WhenAll(readers);
+
+        async Task ReadAsync(int seed)
+        {
+            var random = new Random(seed);
+            byte[] read = new byte[frames * ChunkBytes];
+            while (!over.IsCancellationRequested)
+            {
+                var pieces = new List<BufferPiece>();
+                int at = random.Next((disk.Image.Length - read.Length) / ChunkBytes) * ChunkBytes;
+                Array.Clear(read);
+                await disk.Device.ReadOrBorrowAsync(at, read, pieces, StoreBench.Cancellation);
+                Assert.Equal(pieces.Count == 0 ? 0 : read.Length, pieces.Sum(piece => piece.Length));
+                byte[] bytes = pieces.Count == 0
+                    ? read
+                    : [.. pieces.SelectMany(piece => piece.Lease.Span.Slice(piece.Start, piece.Length).ToArray())];
+                Release(pieces);
+                Assert.True(disk.Image.AsSpan(at, read.Length).SequenceEqual(bytes), $"other bytes at {at}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_write_that_takes_several_records_is_lent_as_one_buffer()
+    {
+        await using var bench = new StoreBench();
+        bench.Options = bench.Options with { PublishInterval = TimeSpan.FromDays(10) };
+        TestDisk disk = await (await bench.OpenAsync()).AttachAsync("disk");
+        await disk.FillAsync(0, 1 << 20, 1);
+        var pieces = new List<BufferPiece>();
+        await disk.Device.ReadOrBorrowAsync(0, new byte[1 << 20], pieces, StoreBench.Cancellation);
+        Assert.True(pieces.Count > 1);
+        AssertAre(disk.Image[..(1 << 20)], pieces);
+        Release(pieces);
+    }
+
     // Holes have no buffer, and a send of a hundred pieces costs more than a copy.
     [Theory]
     [InlineData("hole")]
