@@ -18,9 +18,9 @@ internal sealed partial class ExportDevice
     private bool TryBorrow(ReadPlan plan, BlockRange range, List<BufferPiece> pieces)
     {
         int count = plan.Recent.Count + plan.Committed.Count;
-        if (count * (long)BytesPerPieceMin > range.Length || !IsInMemory(plan)) return false;
+        if (count * (long)BytesPerPieceMin > range.Length || !IsInMemory(plan, range.Length)) return false;
         int recent = 0, committed = 0;
-        long at = range.Offset, held = 0;
+        long at = range.Offset;
         for (; at < range.End; at += pieces[^1].Length)
         {
             if (recent < plan.Recent.Count && plan.Recent[recent].Range.Offset == at)
@@ -36,14 +36,9 @@ internal sealed partial class ExportDevice
                 pieces.Add(new BufferPiece(
                     plain, (int)(hit.Range.Offset - hit.Frame.Value.ExportOffset), (int)hit.Range.Length));
             }
-
-            // Records of one large write share a buffer.
-            bool isNew = pieces.Count == 1 || pieces[^1].Lease != pieces[^2].Lease;
-            held += isNew ? pieces[^1].Lease.Capacity : 0;
         }
 
-        // A slow client must not keep far more memory than what its window counts.
-        if (at == range.End && 2 * held <= 3 * range.Length)
+        if (at == range.End)
         {
             foreach (MemtableHit hit in plan.Recent) hit.Payload!.Release();
             return true;
@@ -54,13 +49,26 @@ internal sealed partial class ExportDevice
         return false;
     }
 
-    // Whether all is data and here; a frame may still leave before it is taken.
-    private bool IsInMemory(ReadPlan plan)
+    // Whether all is data and here, in buffers not much larger than the read: a slow client must not keep far more memory
+    // than what its window counts. A frame may still leave before it is taken.
+    private bool IsInMemory(ReadPlan plan, long length)
     {
+        long held = 0;
+        BufferLease? last = null;
         foreach (MemtableHit hit in plan.Recent)
-            if (hit.Record.Header.Kind != WalRecordKind.Data || hit.Payload is null) return false;
+        {
+            if (hit.Record.Header.Kind != WalRecordKind.Data || hit.Payload is not { } payload) return false;
+            // Records of one large write share a buffer.
+            if (payload != last) held += payload.Capacity;
+            last = payload;
+        }
+
         foreach (CommittedHit hit in plan.Committed)
+        {
             if (hit.Frame is not { } frame || !_parts.Memory.Contains(frame.Key)) return false;
-        return true;
+            held += BufferPool.CapacityFor(frame.PlainBytes);
+        }
+
+        return 2 * held <= 3 * length;
     }
 }

@@ -205,18 +205,30 @@ internal sealed partial class ExportDevice : IBlockDevice
     private bool TryLook(ReadPlan plan, BlockRange range)
     {
         Memtable.Collect(range, plan.Recent);
+        bool isFound = false;
+        try
+        {
+            isFound = TryCollectGaps(plan, range);
+            return isFound;
+        }
+        finally
+        {
+            // Also when the export is deleted at this moment, which the map tells by throwing.
+            if (!isFound) plan.ReleaseRecent();
+        }
+    }
+
+    private bool TryCollectGaps(ReadPlan plan, BlockRange range)
+    {
         long at = range.Offset;
-        bool isFound = true;
         foreach (MemtableHit hit in plan.Recent)
         {
-            if (hit.Range.Offset > at)
-                isFound = isFound && _committed.TryCollect(BlockRange.Between(at, hit.Range.Offset), plan.Committed);
+            if (hit.Range.Offset > at && !_committed.TryCollect(BlockRange.Between(at, hit.Range.Offset), plan.Committed))
+                return false;
             at = hit.Range.End;
         }
 
-        if (at < range.End) isFound = isFound && _committed.TryCollect(BlockRange.Between(at, range.End), plan.Committed);
-        if (!isFound) plan.ReleaseRecent();
-        return isFound;
+        return at >= range.End || _committed.TryCollect(BlockRange.Between(at, range.End), plan.Committed);
     }
 
     // The same, bringing pages of the map into memory where need be.

@@ -68,6 +68,11 @@ internal sealed class FrameDiskCache : IAsyncDisposable
             TurnOff(fault);
             return;
         }
+        catch
+        {
+            _device?.Dispose();
+            throw;
+        }
 
         _writing = BackgroundLoop.Start(WriteLoopAsync, TurnOff, _stopping.Token);
     }
@@ -152,8 +157,7 @@ internal sealed class FrameDiskCache : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _off, 1) == 2) return;
-        Volatile.Write(ref _off, 2);
+        if (Interlocked.Exchange(ref _off, 2) == 2) return;
         _changes.Writer.TryComplete();
         await _stopping.CancelAsync();
         await _writing;
