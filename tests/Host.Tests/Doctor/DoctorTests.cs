@@ -81,7 +81,7 @@ public sealed class DoctorTests
     // docs/architecture.md, section 7.
     [Fact]
     public void The_budgets_add_up_as_documented() =>
-        Assert.Equal((256L + 512 + 256 + 32 + (8 * 16) + 350) << 20, MachineCheck.MemoryNeeded(new StoreOptions()));
+        Assert.Equal((256L + 512 + 256 + 64 + (8 * 16) + 350) << 20, MachineCheck.MemoryNeeded(new StoreOptions()));
 
     [Theory]
     [InlineData("NTPSynchronized=yes\n", true)]
