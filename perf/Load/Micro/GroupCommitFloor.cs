@@ -36,7 +36,7 @@ internal sealed class GroupCommitFloor : IDisposable
     /// <param name="duration">How long.</param>
     /// <param name="writers">Each waits for its record before it writes the next.</param>
     /// <param name="recordBytes">A multiple of 4 KiB.</param>
-    public static FloorResult Run(string directory, TimeSpan duration, int writers, int recordBytes = PayloadPool.PieceBytes)
+    public static FloorResult Run(string directory, TimeSpan duration, int writers, int recordBytes)
     {
         using var floor = new GroupCommitFloor(directory, writers, recordBytes);
         var begun = LoadWindow.Now();

@@ -25,7 +25,7 @@ internal sealed class NbdConnection : IDisposable
     private ClientIdentity? _secured;
     private Transmission? _transmission;
     private volatile NbdClient? _attached;
-    private int _fate;
+    private volatile Fate _fate;
 
     public NbdConnection(long number, SocketTransport socket, ConnectionServices services)
     {
@@ -40,10 +40,10 @@ internal sealed class NbdConnection : IDisposable
     public long Number { get; }
 
     /// <summary>Its client has not been given an export yet.</summary>
-    public bool IsChoosing => Volatile.Read(ref _fate) == Fate.Choosing;
+    public bool IsChoosing => _fate == Fate.Choosing;
 
     /// <summary>The connection was aborted to make room for another one.</summary>
-    public bool IsDisplaced => Volatile.Read(ref _fate) == Fate.Displaced;
+    public bool IsDisplaced => _fate == Fate.Displaced;
 
     /// <summary>Completes, always with success, when nothing of the connection is left.</summary>
     public Task Ended => _ended.Task;
@@ -190,10 +190,10 @@ internal sealed class NbdConnection : IDisposable
     }
 
     // What becomes of a connection is decided once.
-    private static class Fate
+    private enum Fate
     {
-        public const int Choosing = 0;
-        public const int Attached = 1;
-        public const int Displaced = 2;
+        Choosing,
+        Attached,
+        Displaced,
     }
 }

@@ -1,4 +1,3 @@
-using System.Threading.Tasks.Sources;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Flow;
 
@@ -74,7 +73,7 @@ public sealed class SequenceFrontier
             if (point.Value <= _reached) return ValueTask.CompletedTask;
             if (!_spare.TryPop(out Waiter? waiter)) waiter = new Waiter(this);
             _waiters.Enqueue(waiter, point.Value);
-            return new ValueTask(waiter, waiter.Version);
+            return waiter.Completion;
         }
     }
 
@@ -91,7 +90,7 @@ public sealed class SequenceFrontier
             _fault = fault;
             while (_waiters.TryDequeue(out Waiter? waiter, out _))
             {
-                waiter.Failure = fault;
+                waiter.Fault = fault;
                 failed.Add(waiter);
             }
         }
@@ -118,36 +117,8 @@ public sealed class SequenceFrontier
         }
     }
 
-    private sealed class Waiter(SequenceFrontier frontier) : IValueTaskSource, IBurstItem
+    private sealed class Waiter(SequenceFrontier frontier) : BurstOperation
     {
-        private ManualResetValueTaskSourceCore<bool> _core;
-
-        public short Version => _core.Version;
-
-        public Exception? Failure { get; set; }
-
-        public void End()
-        {
-            if (Failure is { } fault) _core.SetException(fault);
-            else _core.SetResult(true);
-        }
-
-        public void GetResult(short token)
-        {
-            try
-            {
-                _core.GetResult(token);
-            }
-            finally
-            {
-                _core.Reset();
-                frontier.Recycle(this);
-            }
-        }
-
-        public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
-
-        public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-            _core.OnCompleted(continuation, state, token, flags);
+        protected override void Recycle() => frontier.Recycle(this);
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Threading.Tasks.Sources;
 using ZeroFlow.Pipeline.Blocks;
 using ZeroFlow.Pipeline.Flow;
 using ZeroFlow.Pipeline.Memory;
@@ -12,12 +11,9 @@ namespace ZeroFlow.Stages.Engine;
 /// One operation on its way through the journal, and the awaitable of whoever asked for it. Pooled: awaiting it returns
 /// it to the pool.
 /// </summary>
-internal sealed class JournalRequest : IValueTaskSource, IBurstItem
+internal sealed class JournalRequest : BurstOperation
 {
     private readonly JournalRequestPool _pool;
-
-    // Ended in bursts, whose threads are there to run a connection's code.
-    private ManualResetValueTaskSourceCore<bool> _core;
 
     public JournalRequest(JournalRequestPool pool) => _pool = pool;
 
@@ -43,11 +39,6 @@ internal sealed class JournalRequest : IValueTaskSource, IBurstItem
     /// <summary>The trace of the request, if it is traced.</summary>
     public Activity? Trace { get; set; }
 
-    /// <summary>Set by the journal before the end, when the request is refused or its batch failed.</summary>
-    public Exception? Fault { get; set; }
-
-    public ValueTask Completion => new(this, _core.Version);
-
     public void Write(ExportId export, Memtable memtable, long offset, BufferLease payload, long walBytes) =>
         Set(WalRecordKind.Data, export, memtable, new BlockRange(offset, payload.Length), payload, walBytes);
 
@@ -61,37 +52,15 @@ internal sealed class JournalRequest : IValueTaskSource, IBurstItem
         OnJournaled = onJournaled;
     }
 
-    /// <summary>Tells whoever waits; the request is not used any more afterwards.</summary>
-    public void End()
+    protected override void Recycle()
     {
-        if (Fault is { } fault) _core.SetException(fault);
-        else _core.SetResult(true);
+        Payload = null;
+        Memtable = null;
+        CatalogChange = null;
+        OnJournaled = null;
+        Trace = null;
+        _pool.Return(this);
     }
-
-    public void GetResult(short token)
-    {
-        try
-        {
-            _core.GetResult(token);
-        }
-        finally
-        {
-            _core.Reset();
-            Payload = null;
-            Memtable = null;
-            CatalogChange = null;
-            OnJournaled = null;
-            Fault = null;
-            Trace = null;
-            _pool.Return(this);
-        }
-    }
-
-    public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
-
-    public void OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _core.OnCompleted(continuation, state, token, flags);
 
     private void Set(
         WalRecordKind kind, ExportId export, Memtable? memtable, BlockRange range, BufferLease? payload, long walBytes)
