@@ -7,27 +7,10 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 rounds=${1:-3} size=${SIZE_MIB:-1024} each=${SECONDS_EACH:-8} writing=${WRITE_SECONDS:-20} depth=${DEPTH:-4}
-work=$(mktemp -d)
-files=$(mktemp -d -p "${DIR:-$work}")
-server=
-cleanup() {
-  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" || true
-  rm -rf "$work" "$files"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. "$root/perf/serve.sh"
 
-. "$root/perf/publish.sh"
-
-port=$((20000 + RANDOM % 20000))
-export ZEROFLOW_PASSPHRASE=measured
 # Little memory for frames, so that reads take the same way, to the disk cache, before and after what they read is warm.
-"$host" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
-  --admin "127.0.0.1:$((port + 1))" --export "disk:${size}M" --set Tuning:DeleteGrace=0s --set Tuning:CheckpointIdle=2s \
-  --set Tuning:MemoryCacheBytes=16M \
-  >"$work/log" 2>&1 &
-server=$!
-for _ in $(seq 600); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done
+serve --export "disk:${size}M" --set Tuning:DeleteGrace=0s --set Tuning:CheckpointIdle=2s --set Tuning:MemoryCacheBytes=16M
 
 load() { "$perf" run --uri "nbd://127.0.0.1:$port/disk" --region-mib "$size" --ratio 1 "$@"; }
 settled() {

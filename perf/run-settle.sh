@@ -6,25 +6,11 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 minutes=${1:-5} workload=${2:-randwrite8k} size=${SIZE:-4G} ratio=${RATIO:-1} idle=${IDLE:-150}
-work=$(mktemp -d)
-files=$(mktemp -d -p "${DIR:-$work}")
-server=
-cleanup() {
-  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" || true
-  rm -rf "$work" "$files"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. "$root/perf/serve.sh"
 
-. "$root/perf/publish.sh"
-
-port=$((20000 + RANDOM % 20000))
-export ZEROFLOW_PASSPHRASE=measured
 # Deletes follow their checkpoint at once, so that what is measured is settling and not the grace period.
-"$host" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
-  --admin "127.0.0.1:$((port + 1))" --export "disk:$size" --set Tuning:DeleteGrace=0s ${SET:-} >"$work/log" 2>&1 &
-server=$!
-for _ in $(seq 100); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done
+# shellcheck disable=SC2086 # words on purpose
+serve --export "disk:$size" --set Tuning:DeleteGrace=0s ${SET:-}
 
 value() { curl -s "http://127.0.0.1:$((port + 1))/metrics" | awk -v name="$1" '$1 == name { printf "%.0f", $2 }'; }
 written() {

@@ -7,32 +7,14 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 rounds=${1:-3} size=${SIZE_MIB:-1024} each=${SECONDS_EACH:-6}
-work=$(mktemp -d)
-files=$(mktemp -d -p "${DIR:-$work}")
-server= stream= commits=
-stop() { [ -n "$1" ] && kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
-cleanup() {
-  stop "$stream"
-  stop "$commits"
-  stop "$server"
-  rm -rf "$work" "$files"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. "$root/perf/serve.sh"
 
-. "$root/perf/publish.sh"
-
-export ZEROFLOW_PASSPHRASE=measured
 load() { "$perf" run --uri "nbd://127.0.0.1:$port/disk" --region-mib "$size" --ratio 2 "$@"; }
 
 begin() {
-  port=$((20000 + RANDOM % 20000))
-  rm -rf "$files"/*
+  rm -rf "${files:?}"/*
   if [ "$1" = zeroflow ]; then
-    "$host" serve --store "file://$files/store" --data "$files/data" --listen "127.0.0.1:$port" \
-      --admin "127.0.0.1:$((port + 1))" --export "disk:${size}M" >"$work/log" 2>&1 &
-    server=$!
-    for _ in $(seq 300); do curl -sf "http://127.0.0.1:$((port + 1))/readyz" >/dev/null && break; sleep 0.1; done
+    serve --export "disk:${size}M"
   else
     truncate -s "${size}M" "$files/disk.img"
     nbdkit --foreground --exit-with-parent --ipaddr 127.0.0.1 --port "$port" file "$files/disk.img" >"$work/log" 2>&1 &
@@ -65,10 +47,9 @@ for round in $(seq "$rounds"); do
     sleep 1
     read=$(load --workload randread4k --depth 1 --seconds "$each" --warmup 0 | figures Read)
     wait "$commits" "$stream"
-    commits= stream=
     rate=$(grep -oE '[0-9.]+ MiB/s' "$work/stream" | head -1 | cut -d' ' -f1)
     echo "| $round | $name | $rate | $flush | $read |"
-    stop "$server"
-    server=
+    kill "$server"
+    wait "$server" || true
   done
 done
